@@ -1,0 +1,1 @@
+"""People: accounts, sign-up policy, sessions. Never conversations."""

@@ -1,0 +1,1 @@
+"""What can be run, where and by whom: the models of this site."""

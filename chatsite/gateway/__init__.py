@@ -1,0 +1,1 @@
+"""The one door to the engine room: start, follow, cancel a generation; ask for its place in the queue."""
