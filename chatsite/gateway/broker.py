@@ -1,0 +1,23 @@
+"""This process's connections to Redis: one pool for sync code, one client for the event loop."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import redis
+import redis.asyncio
+from django.conf import settings
+
+
+@cache
+def connect() -> redis.Redis[bytes]:
+    """The sync client. Threads share its pool; short timeouts keep a page from hanging."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2, max_connections=32
+    )
+
+
+def connect_async(**options: Any) -> redis.asyncio.Redis[bytes]:
+    """A client for the running event loop; its owner closes it."""
+    return redis.asyncio.Redis.from_url(settings.REDIS_URL, **options)

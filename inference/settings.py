@@ -1,0 +1,65 @@
+"""The engine room's settings, read from the environment once. A worker needs Redis and nothing else."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`redis_url` in redis-py's form: redis://, rediss:// or unix:///path."""
+
+    redis_url: str
+    data_dir: Path
+    # How long a worker may be silent before its generations are given to another.
+    lease_ms: int = 5000
+    # A child that makes no step for this long (or 50 times its slowest step) is taken for hung.
+    hang_s: float = 60.0
+    # Loading may be silent for longer: a big file comes from a slow disk.
+    load_hang_s: float = 600.0
+    # How often a generation may lose its engine without one new token before it is given up.
+    attempts: int = 5
+    # An idle engine child is ended after this time, in seconds; 0 keeps it.
+    idle_s: float = 900.0
+    engines: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def broker_url(self) -> str:
+        """The same server in the form that Celery wants: sockets are redis+socket:///path."""
+        parts = urlsplit(self.redis_url)
+        if parts.scheme != "unix":
+            return self.redis_url
+        query = parts.query.replace("db=", "virtual_host=")
+        return urlunsplit(("redis+socket", parts.netloc, parts.path, query, ""))
+
+
+def read(environ: dict[str, str] | os._Environ[str]) -> Settings:
+    """Settings from the environment; a missing REDIS_URL or a bad number raises ValueError."""
+    url = environ.get("REDIS_URL", "")
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("REDIS_URL must be redis://…, rediss://… or unix:///path/to/socket.")
+    data = environ.get("CHATSITE_DATA_DIR") or str(Path(tempfile.gettempdir()) / "chatsite-worker")
+    return Settings(
+        redis_url=url,
+        data_dir=Path(data),
+        lease_ms=_number(environ, "CHATSITE_LEASE_MS", 5000),
+        hang_s=_number(environ, "CHATSITE_HANG_SECONDS", 60),
+        idle_s=_number(environ, "CHATSITE_IDLE_SECONDS", 900),
+    )
+
+
+@cache
+def current() -> Settings:
+    return read(os.environ)
+
+
+def _number(environ: dict[str, str] | os._Environ[str], name: str, default: int) -> int:
+    text = environ.get(name, "") or str(default)
+    if not text.isdigit():
+        raise ValueError(f"{name} must be a whole number, not {text!r}.")
+    return int(text)
