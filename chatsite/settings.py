@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import environ
+from csp import constants as csp
 from django.utils.translation import gettext_lazy as _
+
+from chatsite import hosts, logs
+from chatsite.supervisor import sockets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
@@ -26,6 +31,12 @@ def kept_secret(path: Path) -> str:
 
 SECRET_KEY = env.str("CHATSITE_SECRET_KEY", default="") or kept_secret(DATA_DIR / "secret_key")
 DEBUG = env.bool("CHATSITE_DEBUG", default=False)
+
+# Which Host headers are answered. `up` says in CHATSITE_BIND where the web process listens.
+CHATSITE_HOSTS = env.list("CHATSITE_HOSTS", default=[])
+ALLOWED_HOSTS = hosts.known(env.str("CHATSITE_BIND", default=""), CHATSITE_HOSTS)
+# When set, the first account can only be made by who read the address that `up` printed.
+CHATSITE_SETUP_TOKEN = env.str("CHATSITE_SETUP_TOKEN", default="")
 
 INSTALLED_APPS = [
     "daphne",
@@ -48,6 +59,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "chatsite.accounts.middleware.front_door",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -60,6 +72,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "chatsite.accounts.middleware.Gate",
 ]
 
 ROOT_URLCONF = "chatsite.urls"
@@ -74,6 +87,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "chatsite.accounts.context.site",
             ],
         },
     }
@@ -92,7 +106,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env.str("REDIS_URL", default="")
+# Without a Redis of one's own: the embedded Valkey that `up` starts for this data directory.
+REDIS_URL = env.str("REDIS_URL", default="") or f"unix://{sockets.broker(DATA_DIR)}"
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -108,6 +123,47 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 
+# Login throttling: by name and address together, so that nobody can lock a colleague out from
+# another machine. Attempts made while locked do not prolong the wait.
+AXES_FAILURE_LIMIT = 8
+AXES_COOLOFF_TIME = timedelta(minutes=10)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "chatsite.accounts.throttle.name"
+AXES_LOCKOUT_CALLABLE = "chatsite.accounts.throttle.locked"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+
+# Cookies are Secure on https only (the front door adds it per request): an office starts with
+# http://<LAN address>. CHATSITE_HTTPS is for a proxy in front that ends TLS and sets
+# X-Forwarded-Proto itself.
+CHATSITE_HTTPS = env.bool("CHATSITE_HTTPS", default=False)
+SESSION_COOKIE_NAME = "chatsite_session"
+SESSION_COOKIE_AGE = 30 * 24 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = CHATSITE_HTTPS
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+if CHATSITE_HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    CSRF_TRUSTED_ORIGINS = [f"https://{hosts.check(name)}" for name in CHATSITE_HOSTS]
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.SELF],
+        "img-src": [csp.SELF, "data:"],
+        "connect-src": [csp.SELF],
+        "object-src": [csp.NONE],
+        "base-uri": [csp.NONE],
+        "frame-ancestors": [csp.NONE],
+        "form-action": [csp.SELF],
+    }
+}
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "chatsite" / "locale"]
@@ -116,5 +172,21 @@ USE_TZ = True
 TIME_ZONE = env.str("CHATSITE_TIME_ZONE", default="UTC")
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# `up` collects into the data directory whenever a file has changed; nobody has to think of it.
+STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "chatsite.static.Files"
+    },
+}
+SERVESTATIC_KEEP_ONLY_HASHED_FILES = True
+SERVESTATIC_USE_BROTLI = SERVESTATIC_USE_ZSTD = False
+
+LOGGING = logs.configure(
+    as_json=env.bool("CHATSITE_LOG_JSON", default=False),
+    level=env.str("CHATSITE_LOG_LEVEL", default="INFO").upper(),
+)

@@ -1,0 +1,23 @@
+"""Accounts in Django's own admin, for what the product's pages do not offer. Same rules apply."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from chatsite.accounts.models import User
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    """The stock page plus our fields. Deleting is left to the product's page and its checks."""
+
+    fieldsets = (
+        *(UserAdmin.fieldsets or ()),
+        (_("Display"), {"fields": ("language", "theme", "must_change_password")}),
+    )
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False

@@ -1,0 +1,43 @@
+"""What can be refused in this room, each with a stable kind and words for the person."""
+
+from __future__ import annotations
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class Refused(Exception):
+    """A rule of the site said no. `text` is what the person reads."""
+
+    kind = "refused"
+    text: str | Promise = _("This is not possible.")
+
+
+class AlreadySetUpError(Refused):
+    kind = "already_set_up"
+    text = _("This site already has an account. Please log in.")
+
+
+class LastAdminError(Refused):
+    kind = "last_admin"
+    text = _("The site needs at least one active admin. Make somebody else an admin first.")
+
+
+class YourselfError(Refused):
+    kind = "yourself"
+    text = _("You cannot do this to your own account. Ask another admin.")
+
+
+class NameTakenError(Refused):
+    kind = "name_taken"
+    text = _("This name is taken.")
+
+
+class InvitationError(Refused):
+    kind = "invitation_unusable"
+    text = _("This invitation does not work any more. Ask for a new one.")
+
+
+class SignUpClosedError(Refused):
+    kind = "sign_up_closed"
+    text = _("Accounts on this site are made by its admin.")

@@ -1,0 +1,42 @@
+"""Login throttling: how axes sees names, and what a person who is locked out reads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from axes.attempts import get_cool_off_threshold
+from axes.helpers import get_cool_off
+from axes.models import AccessAttempt
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+
+def name(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
+    """One name whatever its case, or every spelling would have attempts of its own."""
+    given = (credentials or {}).get("username") or request.POST.get("username") or ""
+    return str(given).strip().lower()[:150]
+
+
+def locked(
+    request: HttpRequest, response: HttpResponse | None, credentials: dict[str, Any] | None
+) -> HttpResponse:
+    again = unlocks_at(request, credentials)
+    page = render(request, "accounts/locked.html", {"again": again}, status=429)
+    page["Retry-After"] = str(max(1, int((again - timezone.now()).total_seconds())))
+    return page
+
+
+def unlocks_at(request: HttpRequest, credentials: dict[str, Any] | None) -> Any:
+    last = (
+        AccessAttempt.objects.filter(
+            username=name(request, credentials),
+            ip_address=request.META.get("REMOTE_ADDR"),
+            attempt_time__gte=get_cool_off_threshold(request),
+        )
+        .order_by("-attempt_time")
+        .first()
+    )
+    cool_off = get_cool_off(request) or timedelta(0)
+    return (last.attempt_time if last else timezone.now()) + cool_off
