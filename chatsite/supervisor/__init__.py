@@ -1,0 +1,1 @@
+"""What `manage.py up` is made of: starts the parts, keeps them alive, ends them. Holds no state."""
