@@ -12,7 +12,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def known(bind: str, named: list[str]) -> list[str]:
-    """Loopback, what the environment names and, on a LAN bind, the machine's addresses and names."""
+    """Loopback, what the environment names and on a LAN bind the machine's own names."""
     hosts = [*LOOPBACK, *(check(name) for name in named if name.strip())]
     if bind and not is_loopback(bind):
         hosts += [*addresses(), *names()]

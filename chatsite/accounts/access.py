@@ -1,4 +1,4 @@
-"""Who may see a page, beyond being logged in, which every page requires unless it says otherwise."""
+"""Who may see a page beyond being logged in, which every page requires unless marked public."""
 
 from __future__ import annotations
 

@@ -61,13 +61,15 @@ def join(token: str, username: str, password: str) -> User:
 def add_person(username: str, password: str = "") -> tuple[User, str]:
     """An account made by the admin, and the password to hand over; it must be changed at once."""
     password = password or make_password()
-    return _create(username, password, must_change_password=True), password
+    return _create(username, password, must_change=True), password
 
 
-def _create(username: str, password: str, **fields: bool) -> User:
+def _create(username: str, password: str, must_change: bool = False) -> User:
     try:
         with transaction.atomic():
-            return User.objects.create_user(username, password=password, **fields)
+            return User.objects.create_user(
+                username, password=password, must_change_password=must_change
+            )
     except IntegrityError as error:
         raise NameTakenError from error
 

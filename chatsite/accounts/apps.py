@@ -10,4 +10,4 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         # Connects the receivers; models are not loaded before this point.
-        from chatsite.accounts import signals  # noqa: F401, PLC0415
+        from chatsite.accounts import signals  # noqa: F401

@@ -77,7 +77,7 @@ class NewPasswordForm(PlainForm):
         password, repeat = data.get("password"), data.get("repeat")
         if password and repeat and password != repeat:
             self.add_error("repeat", _("The two passwords are not the same."))
-        elif password:
+        if password:
             try:
                 password_validation.validate_password(password, self.person())
             except forms.ValidationError as error:
@@ -157,6 +157,4 @@ class InvitationForm(PlainForm):
         choices=[("1", _("one day")), ("7", _("one week")), ("30", _("one month"))],
         initial="7",
     )
-    max_uses = forms.IntegerField(
-        label=_("Number of accounts"), min_value=1, max_value=1000, initial=1
-    )
+    max_uses = forms.IntegerField(label=_("Accounts"), min_value=1, max_value=1000, initial=1)

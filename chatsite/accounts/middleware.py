@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from django.utils.safestring import mark_safe
 
 from chatsite.accounts.models import User
 
+HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 Handler = Callable[[HttpRequest], HttpResponseBase]
 # A person with a password that somebody else knows gets no further than these.
 BEFORE_PASSWORD = frozenset({"password", "settings-language", "logout"})
@@ -54,10 +56,11 @@ def refuse_host(request: HttpRequest) -> HttpResponse | None:
 def foreign_host(request: HttpRequest) -> HttpResponse:
     """Says which host was asked for and what to set; needs neither static files nor a session."""
     asked = request.META.get("HTTP_HOST", "")[:200]
-    name = urlsplit(f"//{asked}").hostname if asked.isascii() and "[" not in asked else asked
+    # What is no host at all (an attack, not a typo) gets no advice.
+    name = re.sub(r":\d+$", "", asked) if HOST.fullmatch(asked) else ""
     style = host_style()
     page = get_template("accounts/host.html").render(
-        {"asked": asked, "name": name or asked, "style": mark_safe(style)}  # noqa: S308 - our file
+        {"asked": asked, "name": name, "style": mark_safe(style)}  # noqa: S308 - our file
     )
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'"
@@ -79,7 +82,7 @@ def secure_cookies(request: HttpRequest, response: HttpResponseBase) -> HttpResp
 
 
 class Gate(LoginRequiredMiddleware):
-    """Every view needs a login unless it is marked public; the page speaks its reader's language."""
+    """Every view needs a login unless marked public; pages speak their reader's language."""
 
     def process_view(
         self, request: HttpRequest, view_func: Callable[..., Any], args: Any, kwargs: Any
@@ -92,7 +95,7 @@ class Gate(LoginRequiredMiddleware):
             return None
         if not getattr(view_func, "login_required", True):
             return None
-        return self.handle_no_permission(request, view_func)
+        return self.turn_away(request)
 
     def ask_password(self, request: HttpRequest) -> HttpResponseBase | None:
         match = request.resolver_match
@@ -101,9 +104,7 @@ class Gate(LoginRequiredMiddleware):
         address = reverse("password")
         return answer_script(address, 403) if is_script(request) else redirect(address)
 
-    def handle_no_permission(
-        self, request: HttpRequest, view_func: Callable[..., Any]
-    ) -> HttpResponseBase:
+    def turn_away(self, request: HttpRequest) -> HttpResponseBase:
         if not User.objects.exists():
             setup = reverse("setup")
             return answer_script(setup, 401) if is_script(request) else redirect(setup)

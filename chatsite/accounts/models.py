@@ -1,9 +1,9 @@
-"""Who may come in: people, the site's sign-up policy, invitations. Rows are written by `actions`."""
+"""Who may come in: people, the sign-up policy, invitations. Only `actions` writes rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -40,7 +40,7 @@ class User(AbstractUser):
     # is disabled and enabled again.
     session_epoch = models.PositiveIntegerField(default=0)
 
-    objects = PeopleManager()
+    objects: ClassVar[PeopleManager] = PeopleManager()
 
     class Meta:
         verbose_name = _("account")
@@ -76,7 +76,7 @@ class User(AbstractUser):
 
 
 class SiteSettings(models.Model):
-    """What the admin decides for the whole site: one row, which is also the lock on who is admin."""
+    """What the admin decides for the whole site: one row, also the lock on who is admin."""
 
     class SignUp(models.TextChoices):
         CLOSED = "closed", _("Closed")

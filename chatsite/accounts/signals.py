@@ -1,4 +1,4 @@
-"""Whatever changes an account, its open sockets close: our pages, Django's admin, the command line."""
+"""Whatever takes rights from an account closes its open sockets: pages, Django's admin, shell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def compare(instance: User, update_fields: frozenset[str] | None, **_: Any) -> N
     old = User.objects.filter(pk=instance.pk).values(*WATCHED).first() if names else None
     changed = {n for n in names if old and old[n] != getattr(instance, n)}
     # Gaining a right closes nothing.
-    instance.__dict__["_lost"] = {n for n in changed if n == "password" or old and old[n]}
+    instance.__dict__["_lost"] = {n for n in changed if n == "password" or (old and old[n])}
 
 
 @receiver(post_save, sender=User)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from axes.attempts import get_cool_off_threshold
@@ -22,13 +23,14 @@ def name(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
 def locked(
     request: HttpRequest, response: HttpResponse | None, credentials: dict[str, Any] | None
 ) -> HttpResponse:
-    again = unlocks_at(request, credentials)
-    page = render(request, "accounts/locked.html", {"again": again}, status=429)
-    page["Retry-After"] = str(max(1, int((again - timezone.now()).total_seconds())))
+    left = (unlocks_at(request, credentials) - timezone.now()).total_seconds()
+    context = {"minutes": max(1, ceil(left / 60))}
+    page = render(request, "accounts/locked.html", context, status=429)
+    page["Retry-After"] = str(max(1, ceil(left)))
     return page
 
 
-def unlocks_at(request: HttpRequest, credentials: dict[str, Any] | None) -> Any:
+def unlocks_at(request: HttpRequest, credentials: dict[str, Any] | None) -> datetime:
     last = (
         AccessAttempt.objects.filter(
             username=name(request, credentials),

@@ -119,9 +119,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     return answer if User.objects.filter(pk=pk).exists() else redirect("users")
 
 
-def change(
-    request: HttpRequest, pk: int, act: Callable[[User], None], done: str
-) -> HttpResponse:
+def change(request: HttpRequest, pk: int, act: Callable[[User], None], done: str) -> HttpResponse:
     someone = get_object_or_404(User, pk=pk)
     try:
         act(someone)

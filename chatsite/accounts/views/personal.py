@@ -8,7 +8,6 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -29,9 +28,9 @@ def preferences(request: HttpRequest) -> HttpResponse:
 @require_POST
 def appearance(request: HttpRequest) -> HttpResponse:
     form = PreferencesForm(request.POST)
-    if not form.is_valid():
-        return render(request, "accounts/preferences.html", {"themes": User.Theme.choices}, status=400)
-    actions.set_preferences(person_of(request), theme=form.cleaned_data["theme"])
+    # The page offers three values: another one is no slip of a person's and changes nothing.
+    if form.is_valid():
+        actions.set_preferences(person_of(request), theme=form.cleaned_data["theme"])
     return redirect("settings")
 
 
@@ -66,7 +65,7 @@ def remember_language(response: HttpResponseBase, code: str) -> None:
         settings.LANGUAGE_COOKIE_NAME,
         code,
         max_age=settings.LANGUAGE_COOKIE_AGE,
-        samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+        samesite="Lax",
         secure=settings.LANGUAGE_COOKIE_SECURE,
     )
 
@@ -84,4 +83,4 @@ def password(request: HttpRequest) -> HttpResponse:
             return redirect("/")
         messages.success(request, _("Your password is changed. Other devices are logged out."))
         return redirect("password")
-    return render(request, "accounts/password.html", {"form": form, "now": translation.get_language()})
+    return render(request, "accounts/password.html", {"form": form})
