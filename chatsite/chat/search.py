@@ -6,8 +6,7 @@ removes what is deleted. Titles need no index: a person has a few thousand at mo
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from django.urls import reverse
 from chatsite.accounts.models import User
 from chatsite.chat.models import Conversation, Message
 from chatsite.chat.sidebar import title_of
-from chatsite.chat.words import Query, Term, fold, words
+from chatsite.chat.words import Query, Term, compose, fold, words
 
 LONGEST_QUERY = 200
 SHOWN = 50
@@ -86,7 +85,8 @@ def find(owner: User, text: str) -> list[Result]:
         .values_list("id", "title")
     )
     snippets = _snippets(query, _hits(owner, query))
-    named = [pk for pk, title in titles.items() if title and query.matches(title)]
+    matches = query.matcher()
+    named = [pk for pk, title in titles.items() if title and matches(title)]
     order = [*named, *(pk for pk in snippets if pk not in set(named))]
     return [
         Result(pk, title_of(titles[pk]), snippets.get(pk, []))
@@ -127,6 +127,7 @@ def _uuid(value: UUID | str) -> UUID:
 def _snippets(query: Query, hits: list[tuple[int, UUID]]) -> dict[UUID, list[Piece]]:
     """The newest hit of each conversation, cut out and marked."""
     found: dict[UUID, list[Piece]] = {}
+    find_hits, matches = query.finder(), query.matcher()
     if not query.is_vague:
         newest: dict[UUID, int] = {}
         for pk, conversation in hits:
@@ -139,17 +140,17 @@ def _snippets(query: Query, hits: list[tuple[int, UUID]]) -> dict[UUID, list[Pie
         )
         for pk, conversation in batch:
             content = contents.get(pk, "")
-            if conversation not in found and (not query.is_vague or query.matches(content)):
-                found[conversation] = cut(content, query)
+            if conversation not in found and (not query.is_vague or matches(content)):
+                found[conversation] = cut(content, find_hits)
         if len(found) >= SHOWN:
             break
     return found
 
 
-def cut(content: str, query: Query) -> list[Piece]:
+def cut(content: str, find_hits: Callable[[str], list[tuple[int, int]]]) -> list[Piece]:
     """The neighbourhood of the first hit as pieces, each hit or not."""
-    text = unicodedata.normalize("NFC", content)
-    spans = query.hits(fold(text))
+    text = compose(content)
+    spans = find_hits(fold(text))
     start = max(0, spans[0][0] - AROUND) if spans else 0
     end = min(len(text), start + SNIPPET)
     pieces = [Piece("…", hit=False)] if start else []

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 # Han, kana, Hangul, and the scripts of South East Asia that write no spaces.
 DENSE = (
@@ -22,6 +23,7 @@ RUNS = re.compile(rf"(?P<dense>[{DENSE}]+)|[^\W_{DENSE}]+")
 LONGEST = 64
 # PostgreSQL refuses a document with more than 1 MiB of distinct words.
 MOST_BYTES = 500_000
+MOST_HITS = 100
 
 
 class _Folding(dict[int, int]):
@@ -39,8 +41,13 @@ class _Folding(dict[int, int]):
 _FOLDING = _Folding()
 
 
+def compose(text: str) -> str:
+    """The NFC form: a letter and its accent as one character."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def fold(text: str) -> str:
-    """A text of the same length (as its NFC form) in which words are compared."""
+    """A composed text, of the same length, as words are compared in it."""
     return text.lower() if text.isascii() else text.translate(_FOLDING)
 
 
@@ -48,7 +55,7 @@ def words(text: str) -> list[str]:
     """The distinct words under which a text is found, in the order of the text."""
     found: dict[str, None] = {}
     size = 0
-    for run in RUNS.finditer(fold(unicodedata.normalize("NFC", text))):
+    for run in RUNS.finditer(fold(compose(text))):
         for word in _pairs(run.group()) if run["dense"] else (run.group()[:LONGEST],):
             if word not in found:
                 size += len(word.encode(errors="replace")) + 1
@@ -81,7 +88,7 @@ class Query:
     @classmethod
     def parse(cls, text: str) -> Query:
         terms: dict[Term, None] = {}
-        matches = list(RUNS.finditer(fold(unicodedata.normalize("NFC", text))))[:16]
+        matches = list(RUNS.finditer(fold(compose(text))))[:16]
         for match in matches:
             run = match.group()[:LONGEST]
             if match["dense"] and len(run) > 1:
@@ -96,30 +103,26 @@ class Query:
         """Pairs of a longer run may stand apart in a text: such hits have to be verified."""
         return any(len(run) > 2 and _is_dense(run) for run in self.runs)
 
-    def hits(self, folded: str) -> list[tuple[int, int]]:
-        """Where the runs stand in a folded text, in order, without overlaps."""
-        found: list[tuple[int, int]] = []
-        for match in self._pattern().finditer(folded):
-            found.append(match.span())
-            if len(found) == 100:
-                break
-        return found
-
-    def matches(self, text: str) -> bool:
-        """Whether every run of the query stands in a text, at the beginning of a word."""
-        folded = fold(unicodedata.normalize("NFC", text))
-        return all(_anchored(run).search(folded) for run in self.runs)
-
-    def _pattern(self) -> re.Pattern[str]:
+    def finder(self) -> Callable[[str], list[tuple[int, int]]]:
+        """Finds where the runs stand in a folded text, in order, without overlaps."""
         longest_first = sorted(self.runs, key=len, reverse=True)
-        return re.compile("|".join(_anchored(run).pattern for run in longest_first))
+        pattern = re.compile("|".join(map(_anchor, longest_first)))
+        return lambda folded: [m.span() for m in islice(pattern.finditer(folded), MOST_HITS)]
+
+    def matcher(self) -> Callable[[str], bool]:
+        """Tells whether every run of the query stands in a text."""
+        patterns = [re.compile(_anchor(run)) for run in self.runs]
+
+        def matches(text: str) -> bool:
+            folded = fold(compose(text))
+            return all(pattern.search(folded) for pattern in patterns)
+
+        return matches
 
 
-def _anchored(run: str) -> re.Pattern[str]:
+def _anchor(run: str) -> str:
     """A dense run stands anywhere; a word begins where no other character of a word precedes."""
-    if _is_dense(run):
-        return re.compile(re.escape(run))
-    return re.compile(rf"(?<![^\W_{DENSE}]){re.escape(run)}")
+    return re.escape(run) if _is_dense(run) else rf"(?<![^\W_{DENSE}]){re.escape(run)}"
 
 
 def _is_dense(run: str) -> bool:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -24,22 +25,21 @@ def build(owner: User, length: int) -> Conversation:
     conversation = Conversation.objects.create(
         owner=owner, model="echo", title="Long", updated=timezone.now()
     )
-    first = Message.objects.create(conversation=conversation, role="user", content="m0").pk
     generations = Generation.objects.bulk_create(
         Generation(owner=owner, model="echo", request={}, status="done") for _ in range(length // 2)
     )
-    Message.objects.bulk_create(
+    messages = Message.objects.bulk_create(
         Message(
-            pk=first + n,
             conversation=conversation,
-            parent_id=first + n - 1,
             role="assistant" if n % 2 else "user",
             content=f"m{n}",
             generation=generations[n // 2] if n % 2 else None,
         )
-        for n in range(1, length)
+        for n in range(length)
     )
-    conversation.leaf_id = first + length - 1
+    answers = conversation.messages.exclude(pk=messages[0].pk)
+    answers.update(parent_id=F("id") - 1)
+    conversation.leaf = messages[-1]
     conversation.save()
     return conversation
 
