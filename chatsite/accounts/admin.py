@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
@@ -11,15 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from chatsite.accounts.models import User
 
-# Generic for the type checker only: Django's class takes no arguments when it runs.
-if TYPE_CHECKING:
-    Base = UserAdmin[User]
-else:
-    Base = UserAdmin
-
 
 @admin.register(User)
-class PersonAdmin(Base):
+class PersonAdmin(UserAdmin[User]):
     """The stock page plus our fields. Deleting is left to the product's page and its checks."""
 
     fieldsets = (

@@ -1,0 +1,47 @@
+"""The cast of the site's tests: Alice is the admin, Bob and Charlie have accounts."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from chatsite.accounts.models import User
+
+# Eight letters and no common word: it passes the checks that a person's choice must pass.
+PASSWORD = "violet-harbour-7"
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return User.objects.create_superuser("alice", password=PASSWORD)
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return User.objects.create_user("bob", password=PASSWORD)
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    return User.objects.create_user("charlie", password=PASSWORD)
+
+
+@pytest.fixture
+def alice_client(alice: User) -> Client:
+    return sign_in(alice)
+
+
+@pytest.fixture
+def bob_client(bob: User) -> Client:
+    return sign_in(bob)
+
+
+@pytest.fixture
+def charlie_client(charlie: User) -> Client:
+    return sign_in(charlie)
+
+
+def sign_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
