@@ -7,12 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import django
+import django_stubs_ext
 import environ
 from csp import constants as csp
 from django.utils.translation import gettext_lazy as _
 
 from chatsite import hosts, logs
 from chatsite.supervisor import sockets
+
+# Lets `ModelAdmin[Model]` and its like be written, which the strict types ask for.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
@@ -174,7 +179,9 @@ TIME_ZONE = env.str("CHATSITE_TIME_ZONE", default="UTC")
 STATIC_URL = "static/"
 # `up` collects into the data directory whenever a file has changed; nobody has to think of it.
 STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# Named one by one: the packages bring more static files than the pages use.
+STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
+STATICFILES_DIRS = [BASE_DIR / "static", Path(django.__file__).parent / "contrib/admin/static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Settings:
         if parts.scheme != "unix":
             return self.redis_url
         query = parts.query.replace("db=", "virtual_host=")
-        return urlunsplit(("redis+socket", parts.netloc, parts.path, query, ""))
+        # Not urlunsplit: it leaves the two slashes away for schemes that it does not know.
+        return f"redis+socket://{parts.netloc}{parts.path}" + (f"?{query}" if query else "")
 
 
 def read(environ: dict[str, str] | os._Environ[str]) -> Settings:

