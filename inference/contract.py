@@ -37,6 +37,11 @@ class Sampling:
     max_tokens: int | None = None
     seed: int = 0
 
+    @property
+    def penalizes(self) -> bool:
+        neutral = (self.repetition_penalty, self.presence_penalty, self.frequency_penalty)
+        return neutral != (1.0, 0.0, 0.0)
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         return cls(**_known(cls, data))

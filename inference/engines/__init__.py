@@ -1,0 +1,1 @@
+"""Engines: one protocol, several implementations, each alone in a child process."""

@@ -1,0 +1,91 @@
+"""The simplest engine: says the last message again, a word a step. For tests and demos, never a model."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inference.contract import Event, Finish, Job, ModelSpec, Tokens
+from inference.engines.base import Info
+from inference.parse import Writer
+
+
+@dataclass(slots=True)
+class _Run:
+    job: Job
+    pieces: list[bytes]
+    at: int
+    writer: Writer
+    cancelled: bool = False
+
+
+class EchoEngine:
+    """Deterministic; a token's id is its place in the answer. `delay_ms` in the settings paces it."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Run] = {}
+        self._info = Info(slots=8, context_length=4096)
+        self._delay = 0.0
+
+    def load(self, spec: ModelSpec, fast: bool, report: Callable[[float], None]) -> Info:
+        self._delay = float(spec.settings.get("delay_ms", 20)) / 1000
+        self._info = Info(
+            int(spec.settings.get("slots", 8)), int(spec.settings.get("context_length", 4096))
+        )
+        report(1.0)
+        return self._info
+
+    def add(self, job: Job) -> None:
+        said = next((m.content for m in reversed(job.request.messages) if m.role == "user"), "")
+        run = _Run(job, [piece.encode() for piece in _words(said)], len(job.tokens), Writer())
+        for piece in run.pieces[: run.at]:
+            run.writer.feed(piece)
+        self._runs[job.request.id] = run
+
+    def cancel(self, id: str) -> None:
+        if id in self._runs:
+            self._runs[id].cancelled = True
+
+    def busy(self) -> bool:
+        return bool(self._runs)
+
+    def step(self) -> list[Event]:
+        time.sleep(self._delay)
+        return [self._advance(run) for run in list(self._runs.values())]
+
+    def _advance(self, run: _Run) -> Event:
+        id, limit = run.job.request.id, run.job.request.sampling.max_tokens
+        if too_long := self._check(run):
+            return self._finish(run, "error", too_long)
+        if run.cancelled:
+            return self._finish(run, "cancelled")
+        if run.at >= len(run.pieces):
+            return self._finish(run, "stop")
+        if limit is not None and run.at >= limit:
+            return self._finish(run, "length")
+        text, reasoning = run.writer.feed(run.pieces[run.at])
+        run.at += 1
+        return Tokens(id, run.at, (run.at - 1,), text, reasoning)
+
+    def _check(self, run: _Run) -> dict[str, object] | None:
+        prompt, room = _size(run.job), self._info.context_length
+        if prompt < room or run.job.request.drop_oldest:
+            return None
+        return {"kind": "context_length_exceeded", "prompt_tokens": prompt, "context_length": room}
+
+    def _finish(self, run: _Run, reason: str, error: dict[str, object] | None = None) -> Finish:
+        del self._runs[run.job.request.id]
+        text, reasoning = run.writer.flush()
+        stats = {"prompt_tokens": _size(run.job), "context_length": self._info.context_length}
+        return Finish(run.job.request.id, reason, text, reasoning, error, stats)
+
+
+def _words(text: str) -> list[str]:
+    """Words with the space before them; a Chinese character is a word of its own."""
+    return re.findall(r"\s*(?:[⺀-鿿豈-﫿]|[^\s⺀-鿿豈-﫿]+)|\s+$", text)
+
+
+def _size(job: Job) -> int:
+    return sum(len(_words(message.content)) for message in job.request.messages)

@@ -1,0 +1,1 @@
+"""llama.cpp through the low-level bindings of llama-cpp-python: a batch of many sequences per step."""

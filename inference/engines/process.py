@@ -1,0 +1,92 @@
+"""The engine child: one model, one pipe in, one pipe out, JSON lines. It ends when its pipe closes.
+
+In: {"load": spec, "fast": bool} once, then {"add": job} and {"cancel": id}.
+Out: {"loading": fraction}, then {"ready": info} or {"failed": kind}, then {"events": […]} for each step.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+from dataclasses import asdict
+from typing import Any
+
+from inference.contract import Event, Job, ModelSpec, Request
+from inference.engines.base import Engine, LoadError
+from inference.engines.registry import make
+
+log = logging.getLogger("inference.engine")
+
+
+class Pipe:
+    """The parent's end of the world: commands come in by a thread, messages go out by lines."""
+
+    def __init__(self) -> None:
+        # Native code prints to fd 1: it gets the log, and the pipe a number of its own.
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            self._commands.put(json.loads(line))
+        # The parent is gone; native code may be in the middle of a step, so no clean-up.
+        os._exit(0)
+
+    def get(self, *, wait: bool) -> dict[str, Any] | None:
+        try:
+            return self._commands.get(block=wait)
+        except queue.Empty:
+            return None
+
+    def send(self, **message: Any) -> None:
+        self._out.write(json.dumps(message, ensure_ascii=False) + "\n")
+        self._out.flush()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s engine %(message)s")
+    pipe = Pipe()
+    engine = start(pipe)
+    while engine:
+        while command := pipe.get(wait=not engine.busy()):
+            obey(engine, command)
+        if events := engine.step():
+            pipe.send(events=[pack(event) for event in events])
+
+
+def start(pipe: Pipe) -> Engine | None:
+    """The engine that the first command asks for, loaded; None where it cannot be."""
+    command = pipe.get(wait=True)
+    assert command is not None
+    spec = ModelSpec.from_dict(command["load"])
+    try:
+        engine = make(spec.engine)
+        info = engine.load(spec, command["fast"], lambda fraction: pipe.send(loading=fraction))
+    except (LoadError, ImportError, KeyError) as error:
+        log.warning("%s cannot be loaded: %s", spec.name, error)
+        pipe.send(failed=getattr(error, "kind", "model_load_failed"))
+        return None
+    pipe.send(ready=asdict(info))
+    return engine
+
+
+def obey(engine: Engine, command: dict[str, Any]) -> None:
+    if "add" in command:
+        request = Request.from_json(command["add"]["request"])
+        engine.add(Job(request, tuple(command["add"]["tokens"])))
+    elif "cancel" in command:
+        engine.cancel(command["cancel"])
+
+
+def pack(event: Event) -> dict[str, Any]:
+    return {"type": type(event).__name__, **asdict(event)}
+
+
+if __name__ == "__main__":
+    main()

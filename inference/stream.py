@@ -1,0 +1,234 @@
+"""The token log: one Redis Stream per generation, written by one script, read by everybody.
+
+An entry's id is `<position>-<n>`; position counts the tokens after the entry. Redis refuses ids that do
+not grow, so a token cannot be logged twice. See docs/architecture.md, "The log".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import redis
+
+from inference.contract import Finish, Progress, Request, Tokens
+
+# How a reader's client and a script agree on names.
+LOG, RUN = "gen:", "run:"
+# An ended log stays readable for this long; later reads come from the row. In seconds.
+KEPT_S = 3600
+
+
+class Script:
+    """A Lua script that runs by its hash and loads itself where the server forgot it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def __call__(self, client: redis.Redis[bytes], *args: str | bytes | float) -> Any:
+        try:
+            return client.evalsha(self.sha, 0, *args)
+        except redis.exceptions.NoScriptError:
+            return client.eval(self.text, 0, *args)
+
+    def each(self, client: redis.Redis[bytes], calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """Many calls in one round trip. Safe to repeat: every script of the log is idempotent."""
+        try:
+            return self._pipeline(client, calls)
+        except redis.exceptions.NoScriptError:
+            client.script_load(self.text)
+            return self._pipeline(client, calls)
+
+    def _pipeline(self, client: redis.Redis[bytes], calls: Sequence[Sequence[Any]]) -> list[Any]:
+        pipe = client.pipeline(transaction=False)
+        for args in calls:
+            pipe.evalsha(self.sha, 0, *args)
+        return pipe.execute()
+
+
+# id, model, user, request -> 1, or 0 where the log is there already
+CREATE = Script("""
+local id, model, user, request = unpack(ARGV)
+if redis.call('EXISTS', 'run:'..id) == 1 then return 0 end
+local now = redis.call('TIME')
+redis.call('DEL', 'gen:'..id)
+redis.call('XADD', 'gen:'..id, '0-1', 'request', request)
+local arrival = redis.call('INCR', 'arrivals')
+redis.call('HSET', 'run:'..id, 'model', model, 'user', user, 'status', 'waiting', 'fence', 0,
+  'position', 0, 'attempts', 0, 'arrival', arrival, 'created', now[1]*1000 + math.floor(now[2]/1000))
+redis.call('ZADD', 'waiting:'..model, arrival, id)
+redis.call('SADD', 'models', model)
+return 1
+""")
+
+# id, model, user, request, fence, position, tokens, text, reasoning, created -> 1, or 0 where the
+# log knows as much as the row or more. A shorter log is rebuilt from the row with a higher fence.
+RESTORE = Script("""
+local id, model, user, request, fence, position, t, s, r, created = unpack(ARGV)
+local run = redis.call('HMGET', 'run:'..id, 'position', 'fence')
+if run[1] and tonumber(run[1]) >= tonumber(position)
+  and redis.call('EXISTS', 'gen:'..id) == 1 then return 0 end
+redis.call('DEL', 'gen:'..id)
+redis.call('ZREM', 'leases', id)
+redis.call('XADD', 'gen:'..id, '0-1', 'request', request)
+if tonumber(position) > 0 then
+  redis.call('XADD', 'gen:'..id, position..'-0', 't', t, 's', s, 'r', r)
+end
+local arrival = redis.call('INCR', 'arrivals')
+redis.call('HSET', 'run:'..id, 'model', model, 'user', user, 'status', 'waiting',
+  'fence', math.max(tonumber(fence), tonumber(run[2] or 0)) + 1, 'position', position,
+  'attempts', 0, 'arrival', arrival, 'created', created)
+redis.call('ZADD', 'waiting:'..model, arrival, id)
+redis.call('SADD', 'models', model)
+return 1
+""")
+
+# id, fence, position, count, tokens, text, reasoning -> 1: stop was asked, 0: go on, -1: not yours
+APPEND = Script("""
+local id, fence, position, count, t, s, r = unpack(ARGV)
+local run = redis.call('HMGET', 'run:'..id, 'fence', 'position', 'status', 'cancel', 'first')
+if run[1] ~= fence or run[3] ~= 'running' then return -1 end
+local at = tonumber(run[2])
+if tonumber(position) > at then
+  if tonumber(position) - tonumber(count) ~= at then
+    return redis.error_reply('GAP at '..at..' for '..position)
+  end
+  redis.call('XADD', 'gen:'..id, position..'-0', 't', t, 's', s, 'r', r)
+  redis.call('HSET', 'run:'..id, 'position', position, 'attempts', 0)
+  if not run[5] then
+    local now = redis.call('TIME')
+    redis.call('HSET', 'run:'..id, 'first', now[1]*1000 + math.floor(now[2]/1000))
+  end
+end
+return run[4] and 1 or 0
+""")
+
+# id, fence, phase, fraction -> as APPEND
+PROGRESS = Script("""
+local id, fence, phase, fraction = unpack(ARGV)
+local run = redis.call('HMGET', 'run:'..id, 'fence', 'position', 'status', 'cancel')
+if run[1] ~= fence or run[3] ~= 'running' then return -1 end
+redis.call('XADD', 'gen:'..id, run[2]..'-*', 'phase', phase, 'fraction', fraction)
+return run[4] and 1 or 0
+""")
+
+# id, fence, end as JSON -> 0, or -1: not yours. The times are the log's own, so that they are right
+# for an answer that several workers wrote.
+END = Script("""
+local id, fence, finish = unpack(ARGV)
+local run = redis.call('HMGET', 'run:'..id, 'fence', 'position', 'status', 'created', 'first')
+if run[1] ~= fence then return -1 end
+if run[3] == 'done' then return 0 end
+local time = redis.call('TIME')
+local now = time[1]*1000 + math.floor(time[2]/1000)
+redis.call('XADD', 'gen:'..id, run[2]..'-*', 'end', finish,
+  'created', run[4] or now, 'first', run[5] or now, 'now', now)
+redis.call('HSET', 'run:'..id, 'status', 'done')
+redis.call('ZREM', 'leases', id)
+return 0
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last entry as a reader gets it."""
+
+    finish: Finish
+    stats: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a log as a reader gets it; exactly one of the optional parts is set."""
+
+    position: int
+    request: bytes | None = None
+    tokens: tuple[int, ...] | None = None
+    text: str = ""
+    reasoning: str = ""
+    phase: str = ""
+    fraction: float = 0.0
+    end: End | None = None
+
+
+@dataclass(slots=True)
+class Log:
+    """A whole log, added up: what a worker needs to go on with it."""
+
+    request: Request | None = None
+    tokens: list[int] = field(default_factory=list)
+    ended: bool = False
+
+
+def create(client: redis.Redis[bytes], request: Request) -> bool:
+    """Write a request as the first entry and put it into its model's waiting set; once."""
+    args = (request.id, request.model.name, request.user, request.to_json())
+    return bool(CREATE(client, *args))
+
+
+def append(client: redis.Redis[bytes], events: Sequence[tuple[int, Tokens]]) -> list[int]:
+    """Log the tokens of one step, (fence, event) each, in one round trip: 1 stop, 0 on, -1 fenced."""
+    calls = [
+        (
+            event.id,
+            fence,
+            event.position,
+            len(event.tokens),
+            json.dumps(event.tokens),
+            event.text,
+            event.reasoning,
+        )
+        for fence, event in events
+    ]
+    return [int(answer) for answer in APPEND.each(client, calls)]
+
+
+def report(client: redis.Redis[bytes], fence: int, progress: Progress) -> int:
+    return int(PROGRESS(client, progress.id, fence, progress.phase, progress.fraction))
+
+
+def finish(client: redis.Redis[bytes], fence: int, event: Finish) -> int:
+    """Write the one last entry; a repeat is harmless."""
+    return int(END(client, event.id, fence, json.dumps(asdict(event), ensure_ascii=False)))
+
+
+def load(client: redis.Redis[bytes], id: str) -> Log:
+    """The whole log of a generation, for the worker that claimed it."""
+    log = Log()
+    for raw in client.xrange(LOG + id):
+        entry = parse(*raw)
+        if entry.request is not None:
+            log.request = Request.from_json(entry.request)
+        log.tokens.extend(entry.tokens or ())
+        log.ended = log.ended or entry.end is not None
+    return log
+
+
+def parse(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    """An entry from its raw form; readers in the site and in the worker share it."""
+    position = int(entry_id.split(b"-")[0])
+    if b"t" in fields:
+        tokens = tuple(json.loads(fields[b"t"]))
+        return Entry(
+            position, tokens=tokens, text=fields[b"s"].decode(), reasoning=fields[b"r"].decode()
+        )
+    if b"end" in fields:
+        return Entry(position, end=_end(position, fields))
+    if b"phase" in fields:
+        return Entry(position, phase=fields[b"phase"].decode(), fraction=float(fields[b"fraction"]))
+    return Entry(position, request=fields[b"request"])
+
+
+def _end(position: int, fields: Mapping[bytes, bytes]) -> End:
+    finish = Finish(**json.loads(fields[b"end"]))
+    created, first, now = (int(fields[key]) for key in (b"created", b"first", b"now"))
+    stats: dict[str, Any] = {**finish.stats, "completion_tokens": position}
+    if position:
+        stats["first_token_ms"] = first - created
+    if position > 1 and now > first:
+        stats["tokens_per_second"] = round((position - 1) * 1000 / (now - first), 1)
+    return End(finish, stats)
