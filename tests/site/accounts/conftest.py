@@ -46,7 +46,8 @@ def revoked(broker: redis.Redis) -> Callable[[], list[tuple[int, str | None]]]:
     """Whose sockets every web process was told to close: (user, session) in order."""
 
     def read() -> list[tuple[int, str | None]]:
-        notices = [json.loads(fields[b"n"]) for _id, fields in broker.xrange("notices")]
+        entries: Any = broker.xrange("notices")
+        notices = [json.loads(fields[b"n"]) for _id, fields in entries]
         return [(n["user"], n["session"]) for n in notices if n["topic"] == "revoked"]
 
     return read

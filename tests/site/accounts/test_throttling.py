@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from axes.models import AccessAttempt
 from django.db.models import F
-from django.http import HttpResponse
+from django.http import HttpResponseBase
 from django.test import Client
 
 from chatsite.accounts.models import User
@@ -18,10 +18,9 @@ RIGHT = "violet-harbour-7"
 
 def attempt(
     client: Client, password: str, name: str = "bob", address: str = "10.0.0.1"
-) -> HttpResponse:
+) -> HttpResponseBase:
     form = {"username": name, "password": password}
-    answer: HttpResponse = client.post("/login", form, REMOTE_ADDR=address)
-    return answer
+    return client.post("/login", form, REMOTE_ADDR=address)
 
 
 def lock(client: Client, name: str = "bob") -> None:
@@ -33,7 +32,7 @@ def test_it_works(bob: User, client: Client) -> None:
     lock(client)
     page = attempt(client, RIGHT)
     assert page.status_code == 429
-    assert "try again in 10 minutes" in page.content.decode()
+    assert "try again in 10 minutes" in page.getvalue().decode()
     assert 590 <= int(page.headers["Retry-After"]) <= 600
 
 
