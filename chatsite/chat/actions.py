@@ -118,7 +118,7 @@ def delete(owner: User, pk: UUID) -> Conversation:
     conversation.deleted = timezone.now()
     conversation.save(update_fields=["deleted"])
     answer = thread.live_answer(conversation)
-    for generation in (answer and answer.generation, conversation.title_generation):
+    for generation in (answer.generation if answer else None, conversation.title_generation):
         if generation is not None and generation.is_live:
             transaction.on_commit(partial(gateway.cancel, generation))
     _tell(conversation)

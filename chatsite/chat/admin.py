@@ -7,12 +7,14 @@ from django.http import HttpRequest
 
 from chatsite.chat.models import Conversation
 
+SHOWN = ("id", "owner", "model", "created", "updated", "deleted")
+
 
 @admin.register(Conversation)
 class ConversationAdmin(admin.ModelAdmin[Conversation]):
-    list_display = ["id", "owner", "model", "created", "updated", "deleted"]
+    list_display = SHOWN
     list_select_related = ["owner"]
-    fields = list_display
+    fields = SHOWN
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -115,7 +115,7 @@ def read_id(data: QueryDict, name: str) -> int:
 
 def read_cursor(data: QueryDict) -> Cursor | None:
     try:
-        return Cursor.parse(data["before"]) if data.get("before") else None
+        return Cursor.parse(text) if (text := data.get("before", "")) else None
     except ValueError:
         raise refusals.malformed("before") from None
 

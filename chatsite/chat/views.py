@@ -35,8 +35,8 @@ def answering(view: View) -> View:
         except refusals.Refusal as refusal:
             return JsonResponse(refusal.as_dict(), status=refusal.status)
         except OperationalError as error:
-            refusal = refusals.storage(error)
-            return JsonResponse(refusal.as_dict(), status=refusal.status)
+            trouble = refusals.storage(error)
+            return JsonResponse(trouble.as_dict(), status=trouble.status)
         except ObjectDoesNotExist:
             raise Http404 from None
 
@@ -184,7 +184,7 @@ def _list(
 def _panel(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
     """The model picker and the side panel: of this conversation, or for a new one."""
     owner = person_of(request)
-    choices = [
+    choices: list[dict[str, Any]] = [
         {"name": m.name, "title": str(m), "description": m.description, "available": True}
         for m in catalogue.usable_models(owner)
     ]

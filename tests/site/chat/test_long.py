@@ -64,8 +64,8 @@ def test_what_is_not_on_the_shown_branch_has_nothing_earlier(
     alice: User, alice_client: Client
 ) -> None:
     conversation, other = build(alice, 4), build(alice, 4)
-    path = f"/chat/{conversation.pk}/earlier/"
-    assert alice_client.get(path, {"before": other.leaf_id}).status_code == 404
+    path, foreign = f"/chat/{conversation.pk}/earlier/", str(other.leaf_id)
+    assert alice_client.get(path, {"before": foreign}).status_code == 404
     assert alice_client.get(path, {"before": "x"}).status_code == 400
     assert alice_client.get(path).status_code == 400
 

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from chatsite.accounts.models import User
+from chatsite.catalogue.models import Model
 from chatsite.chat.forms import LONGEST_TEXT
 from chatsite.chat.models import Conversation, Message
 from chatsite.gateway.models import Generation
@@ -24,6 +25,7 @@ def test_it_works(alice: User, alice_client: Client) -> None:
     assert (question.role, question.content, question.parent) == ("user", "Hello\nyou", None)
     assert (answer.role, answer.content, answer.parent) == ("assistant", "", question)
     assert conversation.leaf == answer
+    assert answer.generation is not None
     assert answer.generation.is_live
     assert answer.generation.request["messages"] == [{"role": "user", "content": "Hello\nyou"}]
     turns = response.context["turns"]
@@ -107,7 +109,9 @@ def test_it_refuses_a_model_that_is_not_there(alice_client: Client) -> None:
     assert not Conversation.objects.exists()
 
 
-def test_it_refuses_a_model_that_was_disabled(alice: User, alice_client: Client, model) -> None:
+def test_it_refuses_a_model_that_was_disabled(
+    alice: User, alice_client: Client, model: Model
+) -> None:
     said = talk(alice, "One")
     model.enabled = False
     model.save()

@@ -30,7 +30,7 @@ def test_it_works(alice: User, alice_client: Client) -> None:
     assert response.status_code == 200
     assert {k: str(v) for k, v in response.context["panel"].items()} == EVERYTHING
     send(alice_client, "Two", conversation=pk)
-    request = Generation.objects.filter(kind="chat").order_by("created").last().request
+    request = Generation.objects.get(kind="chat", status="live").request
     sampling = {name: float(value) for name, value in EVERYTHING.items() if name != "system"}
     assert request["sampling"] == sampling
     assert request["messages"][0] == {"role": "system", "content": "Be brief."}
