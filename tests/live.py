@@ -12,10 +12,10 @@
         ...
         site.stop()                         # Ctrl-C; the fixture does it, too
 
-The tests' own process never touches the ORM of that product: rows are made by `site.manage(...)` or
-`site.shell(...)`, which run manage.py. Parts: web, worker, steward, valkey; `site.engines()` are the
-engine children of the worker. `site.output()` is what `up` printed, `site.log("web")` a part's log.
-The deterministic `echo` model is in the catalogue beside the starter model.
+The tests' own process never touches the ORM of that product: rows are made by `site.manage(...)`
+or `site.shell(...)`, which run manage.py. Parts: web, worker, steward, valkey; `site.engines()` are
+the engine children of the worker. `site.output()` is what `up` printed, `site.log("web")` the
+log of a part. The deterministic `echo` model is in the catalogue beside the starter model.
 """
 
 from __future__ import annotations
@@ -183,16 +183,17 @@ class Site:
             return []
 
     def processes(self) -> list[psutil.Process]:
-        """Every live process of this site except `up`, found by the mark in its environment."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                is_mine = process.environ().get("CHATSITE_UP") == str(self.data)
-                if is_mine and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return found
+        """Every live process of this site except `up`: by the mark in its environment, and Valkey,
+        which writes over its environment, by its socket."""
+        return [
+            process for process in psutil.process_iter() if alive(process) and self.owns(process)
+        ]
+
+    def owns(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("CHATSITE_UP") == str(self.data)
+        except (psutil.Error, OSError):
+            return False
 
     def manage(self, *arguments: str, **env: str) -> str:
         """Run a manage.py command against this site; what it printed."""
@@ -216,12 +217,23 @@ class Site:
         assert "session" in person.cookie, answer.text
         return person
 
+    def guest(self) -> Person:
+        """Somebody who is not logged in."""
+        return Person(self, "")
+
     def output(self) -> str:
         log = self.data / "up.log"
         return log.read_text() if log.exists() else ""
 
     def log(self, part: str) -> str:
         return (self.data / "logs" / f"{part}.log").read_text()
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def free_port() -> int:

@@ -42,6 +42,8 @@ def command(data: Path, path: Path) -> tuple[str, ...]:
         "unixsocketperm": "600",
         "dir": str(folder),
         "daemonize": "no",
+        # A title would be written over its environment, in which it carries our mark.
+        "set-proc-title": "no",
         # The append-only file is written before each reply and never waits for the disk: see the
         # decisions in docs/architecture.md.
         "appendonly": "yes",
