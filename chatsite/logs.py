@@ -52,5 +52,7 @@ def configure(*, as_json: bool, level: str) -> dict[str, Any]:
         "loggers": {
             "django": {"handlers": [], "propagate": True},
             "django.server": {"handlers": [], "propagate": True},
+            # Four lines about every login that went well.
+            "axes": {"level": "WARNING"},
         },
     }
