@@ -47,7 +47,9 @@ function scrolled() {
 async function fetchFragment(url) {
   try {
     const answer = await fetch(url, { headers: { "HX-Request": "true" } });
-    if (answer.redirected && new URL(answer.url).pathname !== new URL(url, location.href).pathname) toLogin();
+    // A session that ended; drafts are kept and are there again after the login.
+    const away = answer.headers.get("HX-Redirect");
+    if (away) location.assign(away);
     return answer.ok ? await answer.text() : null;
   } catch {
     return null;
@@ -204,15 +206,6 @@ function pressed(event) {
   }
 }
 
-/** A session that ended answers with the login page, which has no place inside a thread. @param {Event} event */
-function guardSwap(event) {
-  const { xhr } = /** @type {CustomEvent} */ (event).detail;
-  const address = xhr?.responseURL ? new URL(xhr.responseURL).pathname : "";
-  if (address !== app.dataset.login) return;
-  event.preventDefault();
-  toLogin();
-}
-
 function start() {
   // Cells of the settings panel say what they are named; the page's name is its last part.
   app.dataset.name = document.title.split(" · ").at(-1);
@@ -236,7 +229,6 @@ function start() {
     threadChanged();
     sidebar.refreshList();
   });
-  document.body.addEventListener("htmx:beforeSwap", guardSwap);
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.target === thread) threadChanged();
   });

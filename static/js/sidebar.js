@@ -187,9 +187,10 @@ function complainAboutList(event) {
 
 let saveTimer = 0;
 
-/** @param {string} words */
-function sayPanel(words) {
+/** @param {string} words @param {boolean} [bad] */
+function sayPanel(words, bad = false) {
   byId("panel-state").textContent = words;
+  byId("panel-state").toggleAttribute("data-bad", bad);
 }
 
 /** Parameters belong to the conversation; a new one gets them with its first message. @param {number} delay */
@@ -206,9 +207,9 @@ function savePanel(delay) {
     try {
       const answer = await fetch(url, { method: "POST", body, headers: { ...headers, "HX-Request": "true" } });
       const refusal = answer.ok ? null : await answer.json().catch(() => null);
-      sayPanel(answer.ok && !answer.redirected ? gettext("Saved") : (refusal?.error?.message ?? gettext("Not saved")));
+      sayPanel(answer.ok ? gettext("Saved") : (refusal?.error?.message ?? gettext("Not saved")), !answer.ok);
     } catch {
-      sayPanel(gettext("Not saved: the server could not be reached."));
+      sayPanel(gettext("Not saved: the server could not be reached."), true);
     }
   }, delay);
 }

@@ -186,6 +186,7 @@ class Answer {
     for (const [key, value] of Object.entries(end.stats ?? {})) turn.setAttribute(`data-stat-${key}`, String(value));
     if (end.error) writeError(turn, end.error);
     writeStats(turn);
+    tell("painted");
     tell(end.type === "missing" ? "missing" : "ended");
     tell("changed");
   }
