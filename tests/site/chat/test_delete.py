@@ -44,7 +44,7 @@ def test_what_is_being_written_stops(
     response = send(alice_client)
     generation = response.context["turns"][1].generation
     post(alice_client, f"{response.context['conversation'].pk}/delete")
-    assert broker.hget(f"run:{generation.pk}", "cancel")
+    assert broker.hget(f"run:{generation.pk.hex}", "cancel")
 
 
 def test_an_answer_that_ends_later_is_kept(alice: User, alice_client: Client) -> None:
