@@ -67,7 +67,10 @@ class Request:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        data = json.loads(text)
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
         return cls(
             id=data["id"],
             user=data["user"],
@@ -77,8 +80,11 @@ class Request:
             drop_oldest=bool(data.get("drop_oldest", False)),
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,13 +30,17 @@ class Settings:
 
     @property
     def broker_url(self) -> str:
-        """The same server in the form that Celery wants: sockets are redis+socket:///path."""
-        parts = urlsplit(self.redis_url)
-        if parts.scheme != "unix":
-            return self.redis_url
-        query = parts.query.replace("db=", "virtual_host=")
-        # Not urlunsplit: it leaves the two slashes away for schemes that it does not know.
-        return f"redis+socket://{parts.netloc}{parts.path}" + (f"?{query}" if query else "")
+        return broker_url(self.redis_url)
+
+
+def broker_url(redis_url: str) -> str:
+    """The same server in the form that Celery wants: sockets are redis+socket:///path."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    query = parts.query.replace("db=", "virtual_host=")
+    # Not urlunsplit: it leaves the two slashes away for schemes that it does not know.
+    return f"redis+socket://{parts.netloc}{parts.path}" + (f"?{query}" if query else "")
 
 
 def read(environ: dict[str, str] | os._Environ[str]) -> Settings:

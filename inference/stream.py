@@ -170,6 +170,28 @@ def create(client: redis.Redis[bytes], request: Request) -> bool:
     return bool(CREATE(client, *args))
 
 
+def restore(
+    client: redis.Redis[bytes],
+    request: Request,
+    *,
+    fence: int,
+    position: int,
+    tokens: Sequence[int],
+    text: str,
+    reasoning: str,
+    created: int,
+) -> bool:
+    """Rebuild a log from its row where Redis has less than the row; `created` in ms since 1970."""
+    head = (request.id, request.model.name, request.user, request.to_json(), fence, position)
+    return bool(RESTORE(client, *head, json.dumps(list(tokens)), text, reasoning, created))
+
+
+def expire(client: redis.Redis[bytes], id: str) -> None:
+    """Let an ended log go when its readers had time to finish."""
+    client.expire(LOG + id, KEPT_S)
+    client.expire(RUN + id, KEPT_S)
+
+
 def append(client: redis.Redis[bytes], events: Sequence[tuple[int, Tokens]]) -> list[int]:
     """Log the tokens of one step, (fence, event) each, in one round trip: 1 stop, 0 on, -1 fenced."""
     calls = [

@@ -38,6 +38,8 @@ class Generation(models.Model):
     tokens = models.BinaryField(default=bytes)
     position = models.PositiveIntegerField(default=0)
     fence = models.PositiveIntegerField(default=0)
+    # A stop that Redis could not be told of yet.
+    stop_asked = models.BooleanField(default=False)
     # Set once, when it ends.
     finish_reason = models.CharField(max_length=16, blank=True, default="")
     error = models.JSONField(null=True, blank=True)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from inference.contract import Message, ModelSpec, Request, Sampling
+from inference.stream import Entry
 
-__all__ = ["Message", "ModelSpec", "Request", "Sampling"]
+__all__ = ["Entry", "Message", "ModelSpec", "Request", "Sampling"]

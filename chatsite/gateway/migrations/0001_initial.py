@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ('tokens', models.BinaryField(default=bytes)),
                 ('position', models.PositiveIntegerField(default=0)),
                 ('fence', models.PositiveIntegerField(default=0)),
+                ('stop_asked', models.BooleanField(default=False)),
                 ('finish_reason', models.CharField(blank=True, default='', max_length=16)),
                 ('error', models.JSONField(blank=True, null=True)),
                 ('stats', models.JSONField(blank=True, default=dict)),

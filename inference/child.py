@@ -1,0 +1,104 @@
+"""The parent's handle on an engine child: start it, write commands, read messages, end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from inference.contract import Job, ModelSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class ChildDiedError(Exception):
+    """The engine process ended. `code` is its exit status, negative for a signal."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"The engine ended with {code}.")
+        self.code = code
+
+
+class Child:
+    """One engine process. Not thread-safe: its Host alone uses it."""
+
+    def __init__(self, records: Path) -> None:
+        """Start it; `records` is the folder where its process id stands until it has ended."""
+        # OpenMP threads that spin while they wait take the cores from the web process and the browser
+        # that share this machine: four times slower there than threads that sleep.
+        environment = {"OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1", **os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "inference.engines.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env=environment,
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._in, self._out = self._process.stdin, self._process.stdout
+        os.set_blocking(self._out.fileno(), False)
+        self._rest = b""
+        self._record = self._note(records)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def load(self, spec: ModelSpec, *, fast: bool) -> None:
+        self._send({"load": _plain(spec), "fast": fast})
+
+    def add(self, job: Job) -> None:
+        self._send({"add": {"request": job.request.to_json(), "tokens": job.tokens}})
+
+    def cancel(self, id: str) -> None:
+        self._send({"cancel": id})
+
+    def read(self, timeout: float, wake: int) -> list[dict[str, Any]]:
+        """The messages that came, waiting up to `timeout` seconds or until `wake` is readable."""
+        ready, _, _ = select.select([self._out, wake], [], [], timeout)
+        if self._out not in ready:
+            return []
+        data = self._out.read(1 << 20)
+        if not data:
+            raise ChildDiedError(self._process.wait())
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def end(self) -> None:
+        """End it now and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        self._in.close()
+        self._out.close()
+        self._record.unlink(missing_ok=True)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._in.write(json.dumps(message).encode() + b"\n")
+            self._in.flush()
+        except BrokenPipeError:
+            raise ChildDiedError(self._process.wait()) from None
+
+    def _note(self, records: Path) -> Path:
+        """What `up` looks for to end a child that a killed worker left behind."""
+        records.mkdir(parents=True, exist_ok=True)
+        record = records / f"{self.pid}.json"
+        created = psutil.Process(self.pid).create_time()
+        record.write_text(json.dumps({"pid": self.pid, "created": created}))
+        return record
+
+
+def _plain(spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "engine": spec.engine,
+        "source": spec.source,
+        "settings": spec.settings,
+    }

@@ -1,0 +1,34 @@
+"""What the site may ask of the engine room: cancel, the place in the queue, who lives. All by Redis."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import redis
+
+from inference import lease
+from inference.contract import Finish
+
+# The task that rings a worker, by name: the site never imports the worker.
+RING, QUEUE = "inference.ring", "inference"
+
+
+def cancel(client: redis.Redis[bytes], id: str) -> str | None:
+    """Stop a generation. The model to ring, "" where it is over, None where nobody knows it."""
+    finish = json.dumps(asdict(Finish(id, "cancelled")))
+    return lease.cancel(client, id, finish)
+
+
+def queue_ahead(pipe: Any, places: Sequence[tuple[str, str]]) -> None:
+    """Ask in a pipeline how many wait before each (model, id); the answer is None for one that does not."""
+    for model, id in places:
+        pipe.zrank(f"waiting:{model}", id)
+
+
+def workers(client: redis.Redis[bytes], seen_s: float) -> int:
+    """The workers that showed themselves in the last `seen_s` seconds."""
+    return int(client.zcount("workers", time.time() - seen_s, "+inf"))

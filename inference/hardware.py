@@ -1,0 +1,62 @@
+"""What this machine is, and what was learnt about it: which kernels crash here. Imports no native engine."""
+
+from __future__ import annotations
+
+import json
+import platform
+import signal
+from importlib import metadata
+from pathlib import Path
+
+from inference.contract import ModelSpec
+
+# A child that ends by one of these crashed by itself; KILL and TERM come from outside.
+CRASHES = {-signal.SIGSEGV, -signal.SIGILL, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGABRT}
+
+
+class Verdicts:
+    """Whether the fast kernels are safe for a model on this machine; kept in a small JSON file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def fast(self, spec: ModelSpec) -> bool:
+        """True until a crash has shown otherwise."""
+        return self._read().get(_key(spec), True)
+
+    def record(self, spec: ModelSpec, *, fast: bool) -> None:
+        known = self._read()
+        if known.get(_key(spec)) == fast:
+            return
+        known[_key(spec)] = fast
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._path.with_suffix(".new")
+        draft.write_text(json.dumps(known, indent=1))
+        draft.replace(self._path)
+
+    def _read(self) -> dict[str, bool]:
+        try:
+            known: dict[str, bool] = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return known
+
+
+def _key(spec: ModelSpec) -> str:
+    """Model, engine build and processor: another of any of them is a new question."""
+    try:
+        build = metadata.version("llama-cpp-python")
+    except metadata.PackageNotFoundError:
+        build = ""
+    source = json.dumps(spec.source, sort_keys=True)
+    return "|".join([spec.engine, build, processor(), source])
+
+
+def processor() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
