@@ -31,7 +31,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPMessage
+from email.message import Message
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ if not User.objects.filter(username=os.environ["NAME"]).exists():
 class Answer:
     status: int
     text: str
-    headers: HTTPMessage
+    headers: Message
 
 
 class Person:

@@ -26,8 +26,9 @@ PARTS = ("web", "worker", "steward", "valkey")
 def test_it_works(new_site: NewSite) -> None:
     site = new_site()
     assert all(psutil.pid_exists(site.pid(part)) for part in PARTS)
-    for words in ("worker   ready", "web      ready", "Your site is ready", f"{site.url}/setup"):
-        wait_for(lambda words=words: words in site.output(), words)
+    wait_for(lambda: f"{site.url}/setup" in site.output(), "the address")
+    assert "worker   ready" in site.output()
+    assert "web      ready" in site.output()
     assert stat.S_IMODE(site.data.stat().st_mode) == 0o700
     assert site.stop() == 0
     first = site.took
@@ -147,9 +148,9 @@ def test_it_listens_on_no_other_port(site: Site) -> None:
     """R15: the broker and the engines cannot be reached over the network."""
     mine = {process.pid for process in site.processes()} | {site.up.pid if site.up else 0}
     ports = {
-        connection.laddr.port
+        connection.laddr[1]
         for connection in psutil.net_connections("inet")
-        if connection.pid in mine and connection.status == psutil.CONN_LISTEN
+        if connection.pid in mine and connection.laddr and connection.status == psutil.CONN_LISTEN
     }
     assert ports == {site.port}
 

@@ -1,0 +1,1 @@
+"""The commands of the whole product: parse options, call a room, print."""

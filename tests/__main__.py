@@ -1,0 +1,121 @@
+"""All gates in order, as CI runs them: `python -m tests`. Ends with pytest's kind of summary line.
+
+python -m tests               everything
+python -m tests lint types    only these; the names stand in GATES and LANES
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests import postgres
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = [str(path) for path in sorted((ROOT / "templates").rglob("*.html"))]
+GATES = {
+    "lint": ["ruff", "check"],
+    "format": ["ruff", "format", "--check"],
+    "imports": ["lint-imports"],
+    "templates": ["djlint", "--lint", "--quiet", "templates"],
+    "template-format": ["djade", "--target-version", "5.2", "--check", *TEMPLATES],
+    "types": ["mypy"],
+    "migrations": [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
+}
+# The running product has the machine for itself: its figures would say little otherwise.
+LANES = {
+    "tests": ["-n", "2", "-m", "not live and not browser"],
+    "postgres": ["-n", "2", "tests/site"],
+    "live": ["-m", "live or browser", "-p", "no:randomly"],
+}
+COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
+NEEDED = ("chromium", "msgfmt", "xgettext")
+
+
+def main(wanted: list[str]) -> int:
+    unknown = set(wanted) - {*GATES, *LANES}
+    if unknown:
+        print(f"There is no {', '.join(sorted(unknown))}. There are: {', '.join([*GATES, *LANES])}")
+        return 2
+    began = time.monotonic()
+    missing = lacking()
+    results = {name: gate(name) for name in GATES if not wanted or name in wanted}
+    counts: Counter[str] = Counter()
+    for name in LANES:
+        if not wanted or name in wanted:
+            results[name] = lane(name, counts)
+    if missing and os.environ.get("CI"):
+        results["programs"] = False
+    report(results, missing, counts, time.monotonic() - began)
+    return 0 if all(results.values()) else 1
+
+
+def gate(name: str) -> bool:
+    title(name)
+    return subprocess.run(tool(GATES[name]), cwd=ROOT).returncode == 0
+
+
+def lane(name: str, counts: Counter[str]) -> bool:
+    title(name)
+    if name != "postgres":
+        return pytest(LANES[name], dict(os.environ), counts)
+    folder = postgres.binaries()
+    if folder is None:
+        print("PostgreSQL's server is not installed: the site's tests ran on SQLite only.")
+        return True
+    with postgres.server(folder) as url:
+        return pytest(LANES[name], {**os.environ, "DATABASE_URL": url}, counts)
+
+
+def pytest(options: list[str], env: dict[str, str], counts: Counter[str]) -> bool:
+    """Run it, show what it says as it says it, and count what its last line counts."""
+    command = [sys.executable, "-m", "pytest", *options]
+    last = ""
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            print(line, end="", flush=True)
+            last = line if COUNTS.search(line) and " in " in line else last
+    for number, word in COUNTS.findall(last):
+        counts[word.rstrip("s") if word.startswith("error") else word] += int(number)
+    return run.returncode == 0
+
+
+def lacking() -> list[str]:
+    missing = [program for program in NEEDED if shutil.which(program) is None]
+    return missing + ([] if postgres.binaries() else ["postgres"])
+
+
+def tool(command: list[str]) -> list[str]:
+    """The program of this environment, also when it is not on the PATH."""
+    beside = Path(sys.executable).parent / command[0]
+    return [str(beside) if beside.exists() else command[0], *command[1:]]
+
+
+def title(name: str) -> None:
+    print(f"\n--- {name} ---", flush=True)
+
+
+def report(
+    results: dict[str, bool], missing: list[str], counts: Counter[str], seconds: float
+) -> None:
+    print()
+    for name, good in results.items():
+        print(f"{'ok  ' if good else 'FAIL'} {name}")
+    if missing:
+        print(f"Not installed: {', '.join(missing)}. In CI this is a failure.")
+    failed = [name for name in results if not results[name] and name not in LANES]
+    if failed:
+        counts["failed"] += len(failed)
+    words = ", ".join(f"{counts[word]} {word}" for word in sorted(counts) if counts[word])
+    print(f"========== {words or 'no tests ran'} in {seconds:.2f}s ==========")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
