@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
+from django.views.i18n import JavaScriptCatalog
 
 from chatsite import health
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    # The words of the page's scripts, in the reader's language; the login page has some too.
+    path(
+        "jsi18n/",
+        login_not_required(JavaScriptCatalog.as_view(packages=["chatsite"])),
+        name="javascript-catalog",
+    ),
     path("", include("chatsite.accounts.urls")),
     path("", include("chatsite.chat.urls")),
     path("admin/", admin.site.urls),
