@@ -55,7 +55,9 @@ def usable_models(user: User) -> list[Model]:
     """The models that this person may talk to, in the order of the picker."""
     if not user.is_active:
         return []
-    return list(Model.objects.filter(enabled=True))
+    models = Model.objects.filter(enabled=True)
+    # The demo comes last: the first one is what a new conversation begins with.
+    return sorted(models, key=lambda model: (model.engine == "echo", model.name))
 
 
 def find_usable(user: User, name: str) -> Model | None:

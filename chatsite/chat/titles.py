@@ -12,7 +12,7 @@ from chatsite.gateway.models import Generation
 
 LONGEST = 60
 # A longer line is an essay, not a title.
-MOST_WORDS = 14
+MOST_WORDS = 10
 # Of a long message the beginning says enough, and the title must not wait for a long prefill.
 READ = 1500
 
@@ -27,7 +27,8 @@ PREFIX = re.compile(
 MARKUP = re.compile(r"[*_`#~]+|^\s*(?:[-+>•]|\d+[.)])\s+")
 QUOTES = "\"'“”‘’«»„‹›「」『』《》〈〉"
 EXCUSE = re.compile(
-    r"^(?:i['’]m |i am |i cannot|i can['’]t|sorry|as an ai|sure\b|here is|here['’]s|抱歉|对不起)",
+    r"^(?:i['’]m |i am |i cannot|i can['’]t|sorry|as an ai|what an? |sure\b|here is|here['’]s"
+    r"|抱歉|对不起)",
     re.IGNORECASE,
 )
 
@@ -56,7 +57,9 @@ def apply(generation: Generation) -> Conversation | None:
     )
     if conversation is None or conversation.title_by_hand or conversation.deleted:
         return None
-    conversation.title = clean(generation.text) or fallback(conversation)
+    # What had to be cut off at the limit was an answer, not a title.
+    written = "" if generation.finish_reason == "length" else clean(generation.text)
+    conversation.title = written or fallback(conversation)
     return conversation
 
 

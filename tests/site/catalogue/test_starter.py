@@ -54,6 +54,8 @@ def test_the_echo_model_is_only_there_when_asked_for(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("CHATSITE_ECHO_MODEL", "1")
     actions.register_starter()
     assert Model.objects.get(name="echo").engine == "echo"
+    alice = User.objects.create_user("alice")
+    assert [m.name for m in actions.usable_models(alice)] == [actions.STARTER, "echo"]
 
 
 def test_a_disabled_model_or_person_has_nothing_to_use() -> None:

@@ -61,7 +61,18 @@ def test_without_the_model_the_first_words_are_the_title(alice: User) -> None:
     assert Conversation.objects.get().title == "Tell me about the sea"
 
 
-@pytest.mark.parametrize("written", ["", "  \n", "***", "I'm sorry, I cannot do that.", "…"])
+def test_an_essay_that_was_cut_off_is_no_title(alice: User) -> None:
+    conversation = talk(alice, "Tell me about the sea").conversation
+    Generation.objects.filter(kind="title").update(finish_reason="length")
+    end(conversation.title_generation, "The sea is a vast and deep")
+    conversation.refresh_from_db()
+    assert conversation.title == "Tell me about the sea"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", "What a delightful question!", "  \n", "***", "I'm sorry, I cannot do that.", "…"],
+)
 def test_garbage_gives_the_first_words(alice: User, written: str) -> None:
     conversation = talk(alice, "Tell me about the sea").conversation
     end(conversation.title_generation, written)
