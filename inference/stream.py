@@ -77,6 +77,7 @@ redis.call('ZREM', 'leases', id)
 redis.call('XADD', 'gen:'..id, '0-1', 'request', request)
 if tonumber(position) > 0 then
   redis.call('XADD', 'gen:'..id, position..'-0', 't', t, 's', s, 'r', r)
+  redis.call('XADD', 'gen:'..id, position..'-*', 'phase', 'restored', 'fraction', 0)
 end
 local arrival = redis.call('INCR', 'arrivals')
 redis.call('HSET', 'run:'..id, 'model', model, 'user', user, 'status', 'waiting',
