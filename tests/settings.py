@@ -20,8 +20,10 @@ def remove() -> None:
 
 
 atexit.register(remove)
+# What is set for the user's own site is not for the tests; CHATSITE_FAILURE_* says how they run.
 for name in [name for name in os.environ if name.startswith("CHATSITE_")]:
-    del os.environ[name]
+    if not name.startswith("CHATSITE_FAILURE_"):
+        del os.environ[name]
 os.environ["CHATSITE_DATA_DIR"] = str(FOLDER)
 os.environ["REDIS_URL"] = f"unix://{FOLDER / 'valkey.sock'}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from pathlib import Path
 
 import redis
@@ -54,6 +55,20 @@ def command(data: Path, path: Path) -> tuple[str, ...]:
         "maxmemory-policy": "noeviction",
     }
     return (str(get_binary_path()), *(word for k, v in options.items() for word in (f"--{k}", v)))
+
+
+def set_aside(data: Path, log: Path) -> Path | None:
+    """When Valkey says that its own file is damaged: keep the file under another name, so that it
+    can start. The rows have what was saved, and the steward puts the running answers back."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 2000))
+        last = file.read()
+    if b"append only file" not in last and b"AOF manifest" not in last:
+        return None
+    kept = data / f"valkey-damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+    (data / "valkey").rename(kept)
+    (data / "valkey").mkdir(mode=0o700)
+    return kept
 
 
 def answers(url: str) -> bool:

@@ -131,6 +131,15 @@ class House:
         if pause:
             text += f"; starting it again in {pause:.0f} s. See {keeper.log}"
         self.terminal.part(keeper.part.name, text, BAD if pause else WARN)
+        if keeper.part.name == "valkey" and keeper.ready_at is None and pause:
+            self.mend_broker(keeper)
+
+    def mend_broker(self, keeper: Keeper) -> None:
+        kept = broker.set_aside(self.data, keeper.log)
+        if kept:
+            keeper.due = time.monotonic()
+            text = f"its file was damaged; it starts with an empty one. The old one is {kept}"
+            self.terminal.part("valkey", text, BAD)
 
     def welcome(self) -> None:
         loopback = is_loopback(self.listener.host)

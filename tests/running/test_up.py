@@ -174,6 +174,17 @@ def test_the_broker_is_private(site: Site) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+def test_a_damaged_broker_file_is_set_aside(new_site: NewSite) -> None:
+    site = new_site()
+    site.stop()
+    (log,) = (site.data / "valkey" / "appendonlydir").glob("*.incr.aof")
+    log.write_bytes(b"not what Valkey writes" * 100)
+    site.start()
+    assert "its file was damaged" in site.output()
+    (kept,) = site.data.glob("valkey-damaged-*")
+    assert list(kept.rglob("*.incr.aof"))
+
+
 def test_on_the_network_it_prints_an_address_with_a_token(new_site: NewSite) -> None:
     site = new_site(host="0.0.0.0")  # noqa: S104 - what is tested
     wait_for(lambda: "/setup?token=" in site.output(), "the address")
