@@ -1,0 +1,122 @@
+"""Whether two answers part at a near tie: the logits of their common beginning, computed once more.
+
+A near tie is one of: the two best logits within 0.05 (greedy), the draw within 0.001 of a boundary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.contract import ModelSpec, Request
+from inference.engines.llamacpp.model import SLICE, LlamaModel
+from inference.engines.llamacpp.sampling import Sampler, uniform
+from inference.hardware import Verdicts
+from inference.prompt import Template
+
+LOGITS = 0.05
+DRAW = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where two answers part, and by how little."""
+
+    position: int
+    tokens: tuple[int | None, int | None]
+    # Logits between the two tokens (greedy), or from the draw to the boundary between them.
+    distance: float
+    near: bool
+
+
+class Reference:
+    """The model in this process, loaded when two answers differ; usually that never happens."""
+
+    def __init__(self, data: Path) -> None:
+        self._verdicts = Verdicts(data / "engine" / "verdicts.json")
+        self._model: LlamaModel | None = None
+
+    def difference(self, request: Request, one: list[int], other: list[int]) -> Difference:
+        """Both came from the request; `one` is the undisturbed answer."""
+        at = next(
+            (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+            min(len(one), len(other)),
+        )
+        model = self._load(request.model)
+        logits = self._logits(model, request, one[:at])
+        tokens = tuple(answer[at] if at < len(answer) else None for answer in (one, other))
+        if request.sampling.temperature <= 0:
+            distance, limit = greedy(model, logits, tokens), LOGITS
+        else:
+            distance, limit = drawn(model, request, logits, at, one[:at], tokens), DRAW
+        return Difference(at, (tokens[0], tokens[1]), distance, distance <= limit)
+
+    def _load(self, spec: ModelSpec) -> LlamaModel:
+        if self._model is None:
+            fast = self._verdicts.fast(spec)
+            self._model = LlamaModel(spec, fast=fast, threads=2, report=lambda _: None)
+        return self._model
+
+    def _logits(
+        self, model: LlamaModel, request: Request, answer: list[int]
+    ) -> NDArray[np.float32]:
+        template = Template(model.template(), bos=model.bos(), eos=model.eos())
+        tokens = model.tokenize(template.render(request.messages), special=True) + answer
+        model.forget(0)
+        for begin in range(0, len(tokens), SLICE):
+            part = tokens[begin : begin + SLICE]
+            rows = [
+                (token, begin + i, 0, begin + i == len(tokens) - 1) for i, token in enumerate(part)
+            ]
+            model.decode(rows)
+        return model.logits(len(rows) - 1).copy()
+
+
+def greedy(model: LlamaModel, logits: NDArray[np.float32], tokens: tuple[int | None, ...]) -> float:
+    """How far below the best the worse of the two tokens is."""
+    best = float(logits.max())
+    return max(best - value(model, logits, token) for token in tokens)
+
+
+def value(model: LlamaModel, logits: NDArray[np.float32], token: int | None) -> float:
+    """The logit of a token; None is the end of the answer, whatever token said it."""
+    if token is not None:
+        return float(logits[token])
+    ends = [id for id in range(model.vocab_size) if model.ends(id)]
+    return float(logits[ends].max())
+
+
+def drawn(
+    model: LlamaModel,
+    request: Request,
+    logits: NDArray[np.float32],
+    at: int,
+    answer: list[int],
+    tokens: tuple[int | None, ...],
+) -> float:
+    """How far the draw is from the farther one of the two tokens' intervals."""
+    sampler = Sampler(request.sampling, model.vocab_size)
+    for token in answer:
+        sampler.accept(token)
+    kept = np.sort(sampler._filter(logits), order="id")
+    weights = np.exp(kept["logit"].astype(np.float64) - float(kept["logit"].max()))
+    highs = np.cumsum(weights) / weights.sum()
+    lows = np.concatenate([[0.0], highs[:-1]])
+    draw = uniform(request.sampling.seed, at)
+    sampler.close()
+
+    def outside(index: int) -> float:
+        return max(float(lows[index]) - draw, draw - float(highs[index]), 0.0)
+
+    def distance(token: int | None) -> float:
+        fits = [i for i, id in enumerate(kept["id"]) if is_same(model, int(id), token)]
+        return min((outside(i) for i in fits), default=1.0)
+
+    return max(distance(token) for token in tokens)
+
+
+def is_same(model: LlamaModel, id: int, token: int | None) -> bool:
+    return model.ends(id) if token is None else id == token
