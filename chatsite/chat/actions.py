@@ -154,7 +154,7 @@ def purge() -> int:
     ]
     count = gone.count()
     gone.delete()
-    Generation.objects.filter(pk__in=generations).delete()
+    gateway.remove(generations)
     return count
 
 

@@ -1,1 +1,2 @@
-"""The one door to the engine room: start, follow, cancel a generation; ask for its place in the queue."""
+"""The one door to the engine room: start, follow, cancel a generation; ask for its place in the
+queue."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import redis
 from django.contrib.auth.models import AbstractBaseUser
@@ -125,7 +126,8 @@ STATUSES = {
 
 
 def close(generation: Generation, end: stream.End) -> bool:
-    """Close it, once: False where another steward was first. The caller's object becomes the row."""
+    """Close it, once: False where another steward was first. The caller's object becomes the
+    row."""
     now = timezone.now()
     generation.status = STATUSES[end.finish.reason]
     generation.finish_reason = end.finish.reason
@@ -133,16 +135,23 @@ def close(generation: Generation, end: stream.End) -> bool:
     generation.stats = end.stats
     generation.ended = now
     generation.log_until = now + timedelta(seconds=stream.KEPT_S)
+    # The messages stand in the conversation: a copy with every answer would grow with its square.
+    generation.request = {**generation.request, "messages": []}
     fields: dict[str, Any] = {
         name: getattr(generation, name)
         for name in (
-            *("text", "reasoning", "tokens", "position", "fence", "status"),
+            *("text", "reasoning", "tokens", "position", "fence", "status", "request"),
             *("finish_reason", "error", "stats", "ended", "log_until"),
         )
     }
     return bool(
         Generation.objects.filter(pk=generation.pk, status=Generation.Status.LIVE).update(**fields)
     )
+
+
+def remove(generations: Sequence[UUID]) -> None:
+    """Remove rows for good; the messages that they wrote are gone already."""
+    Generation.objects.filter(pk__in=generations).delete()
 
 
 def pack(tokens: Sequence[int]) -> bytes:

@@ -23,7 +23,8 @@ app.conf.update(
 
 
 def ring(model: str) -> None:
-    """Wake a worker. Never raises: a lost ring costs a second, since workers also look by themselves."""
+    """Wake a worker. Never raises: a lost ring costs a second, since workers also look by
+    themselves."""
     try:
         app.send_task(RING, args=[model], queue=QUEUE, expires=10, retry=False)
     except OperationalError:

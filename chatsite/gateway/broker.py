@@ -11,13 +11,13 @@ from django.conf import settings
 
 
 @cache
-def connect() -> redis.Redis[bytes]:
+def connect() -> redis.Redis:
     """The sync client. Threads share its pool; short timeouts keep a page from hanging."""
     return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2, max_connections=32
     )
 
 
-def connect_async(**options: Any) -> redis.asyncio.Redis[bytes]:
+def connect_async(**options: Any) -> redis.asyncio.Redis:
     """A client for the running event loop; its owner closes it."""
     return redis.asyncio.Redis.from_url(settings.REDIS_URL, **options)

@@ -49,7 +49,8 @@ class Follower:
         self.ahead: int | None = None
 
     def start_at(self, position: int) -> None:
-        # Every entry after the last token that the reader has, the end at the same position included.
+        # Every entry after the last token that the reader has, the end at the same position
+        # included.
         self.last, self.position = (position, 0), position
 
 
@@ -129,7 +130,7 @@ class Hub:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
 
-    async def _read_once(self, reader: redis.asyncio.Redis[bytes]) -> None:
+    async def _read_once(self, reader: redis.asyncio.Redis) -> None:
         keys: dict[str, str] = {key: f"{at}-{n}" for key, (at, n) in self._cursors.items()}
         answer = await reader.xread({NOTICES: self._notice, **keys}, block=5000, count=1000)
         for raw, entries in answer or ():

@@ -23,7 +23,8 @@ def publish(user_id: int | None, topic: str, **fields: Any) -> None:
 
 
 def revoke(user_id: int, session_key: str | None = None) -> None:
-    """Close a user's open sockets: those of one session, or all. The sockets also check by themselves."""
+    """Close a user's open sockets: those of one session, or all. The sockets also check by
+    themselves."""
     _send({"user": user_id, "topic": "revoked", "session": session_key})
 
 

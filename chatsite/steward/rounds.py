@@ -1,7 +1,7 @@
 """Turns the logs into rows, round by round, and gives back what lost its worker.
 
-Several stewards may run: every save only moves a row forward and every close counts once, so what two
-do at the same time is done once. Nobody waits for a steward to read a token.
+Several stewards may run: every save only moves a row forward and every close counts once, so what
+two do at the same time is done once. Nobody waits for a steward to read a token.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from django.db import DatabaseError, transaction
 
 from chatsite.chat import actions as chat
 from chatsite.gateway import actions as gateway
+from chatsite.gateway import journal
 from chatsite.gateway.bell import ring
-from chatsite.gateway.broker import connect
 from chatsite.gateway.models import Generation
-from inference import lease, stream
 
 log = logging.getLogger(__name__)
 # Seconds between rounds: what a power cut may cost the rows, and how long a title waits at most.
 PAUSE = 0.4
+# Seconds between two looks for what was deleted long ago.
+PURGE_PAUSE = 3600.0
 # Seconds in which workers may renew their leases after Redis was away, before any counts as lapsed.
 GRACE = 3.0
 
@@ -36,15 +37,17 @@ class Growth:
     # Last entry that was read.
     cursor: bytes = b"0-0"
     changed: bool = False
-    end: stream.End | None = None
+    end: journal.End | None = None
 
 
 class Steward:
-    """`round` does everything once; a failure leaves it to the next round, with nothing forgotten."""
+    """`round` does everything once; a failure leaves it to the next round, with nothing
+    forgotten."""
 
     def __init__(self) -> None:
         self._growing: dict[UUID, Growth] = {}
         self._away = time.monotonic()
+        self._purged = time.monotonic()
 
     def run(self) -> None:
         while True:
@@ -59,11 +62,19 @@ class Steward:
         except redis.RedisError:
             log.warning("Redis does not answer; the rows wait.")
             self._away = time.monotonic()
+        except DatabaseError:
+            log.exception("The database does not answer; trying again.")
         try:
             self._save()
+            self._purge()
         except DatabaseError:
             # What grew stays in memory and in the log until the database takes it.
             log.exception("The database does not take the answers; trying again.")
+
+    def _purge(self) -> None:
+        if time.monotonic() - self._purged > PURGE_PAUSE:
+            self._purged = time.monotonic()
+            chat.purge()
 
     def _meet(self) -> None:
         """Know every live row; put back the logs that Redis lost; pass on stops that it missed."""
@@ -85,22 +96,17 @@ class Steward:
     def _read(self) -> None:
         """One round trip for all: what is new in each log, and who writes it."""
         growing = list(self._growing.values())
-        pipe = connect().pipeline(transaction=False)
-        for growth in growing:
-            key = growth.row.pk.hex
-            pipe.xrange(stream.LOG + key, min=b"(" + growth.cursor)
-            pipe.hmget(stream.RUN + key, "fence", "position")
-        answers = pipe.execute()
-        for growth, entries, run in zip(growing, answers[::2], answers[1::2], strict=True):
-            for entry_id, fields in entries:
-                self._grow(growth, entry_id, stream.parse(entry_id, fields))
-            growth.row.fence = int(run[0] or growth.row.fence)
-            if run[1] is None or int(run[1]) < growth.row.position:
+        places = [(growth.row.pk.hex, growth.cursor) for growth in growing]
+        for growth, news in zip(growing, journal.read(places), strict=True):
+            growth.cursor = news.cursor
+            for entry in news.entries:
+                self._grow(growth, entry)
+            growth.row.fence = max(growth.row.fence, news.fence)
+            if news.position is None or news.position < growth.row.position:
                 self._restore(growth.row)
                 growth.cursor = f"{growth.row.position}-0".encode()
 
-    def _grow(self, growth: Growth, entry_id: bytes, entry: stream.Entry) -> None:
-        growth.cursor = entry_id
+    def _grow(self, growth: Growth, entry: journal.Entry) -> None:
         row = growth.row
         # A log that begins behind the row (it was met again, or put back) repeats what the row has.
         if entry.tokens is not None and entry.position > row.position:
@@ -134,13 +140,12 @@ class Steward:
 
     def _let_go(self, row: Generation) -> None:
         try:
-            stream.expire(connect(), row.pk.hex)
+            journal.let_go(row.pk.hex)
         except redis.RedisError:
             log.warning("The log of %s stays until somebody removes it.", row.pk)
 
     def _give_back(self) -> None:
         if time.monotonic() - self._away < GRACE:
             return
-        for model in lease.lapse(connect()):
+        for model in journal.give_back():
             log.warning("A worker of %s is gone; its answers go on elsewhere.", model)
-            ring(model)
