@@ -6,11 +6,14 @@ import re
 
 from chatsite.catalogue import actions as catalogue
 from chatsite.chat.models import Conversation, Message
+from chatsite.chat.words import words
 from chatsite.gateway import actions as gateway
 from chatsite.gateway import nouns
 from chatsite.gateway.models import Generation
 
 LONGEST = 60
+# Letters that make two words the same here: rainbow, rainbows.
+STEM = 5
 # A longer line is an essay, not a title.
 MOST_WORDS = 10
 # Of a long message the beginning says enough, and the title must not wait for a long prefill.
@@ -59,8 +62,15 @@ def apply(generation: Generation) -> Conversation | None:
         return None
     # What had to be cut off at the limit was an answer, not a title.
     written = "" if generation.finish_reason == "length" else clean(generation.text)
-    conversation.title = written or fallback(conversation)
+    fitting = written if is_about(written, _excerpt(conversation)) else ""
+    conversation.title = fitting or fallback(conversation)
     return conversation
+
+
+def is_about(title: str, text: str) -> bool:
+    """Whether they share a word: small models like to make up a title about something else."""
+    known = {word[:STEM] for word in words(text)}
+    return any(word[:STEM] in known for word in words(title) if len(word) > 3 or not word.isascii())
 
 
 def clean(text: str) -> str:
@@ -86,8 +96,8 @@ def shorten(line: str) -> str:
     if len(line) <= LONGEST:
         return line
     cut = line[: LONGEST - 1]
-    words, space, _ = cut.rpartition(" ")
-    return (words if space and len(words) > LONGEST // 2 else cut).rstrip(" ,.;:，。；：") + "…"
+    whole, space, _ = cut.rpartition(" ")
+    return (whole if space and len(whole) > LONGEST // 2 else cut).rstrip(" ,.;:，。；：") + "…"
 
 
 def _excerpt(conversation: Conversation) -> str:

@@ -104,3 +104,17 @@ def test_it_is_at_most_sixty_characters_long() -> None:
         assert 50 <= len(title) <= 60
         assert title.endswith("…")
     assert not titles.clean("word " * 30), "an essay is no title"
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "fits"),
+    [
+        ("Rainbows for children", "How does a rainbow form?", True),
+        ("彩虹的形成", "请解释彩虹", True),
+        ("Lemmy Lull", "What is LaTeX?", False),
+        ("The of and", "The cat and the hat", False),
+        ("", "Anything", False),
+    ],
+)
+def test_a_title_about_something_else_is_none(title: str, text: str, *, fits: bool) -> None:
+    assert titles.is_about(title, text) is fits
