@@ -83,13 +83,16 @@ async function loadEarlier(marker) {
   watchEarlier();
 }
 
-const watcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (!entry.isIntersecting) continue;
-    watcher.unobserve(entry.target);
-    void loadEarlier(/** @type {HTMLElement} */ (entry.target));
-  }
-}, { root: scroller, rootMargin: "800px 0px 0px" });
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      watcher.unobserve(entry.target);
+      void loadEarlier(/** @type {HTMLElement} */ (entry.target));
+    }
+  },
+  { root: scroller, rootMargin: "800px 0px 0px" },
+);
 
 function watchEarlier() {
   const marker = thread.querySelector(".earlier");
@@ -188,7 +191,8 @@ function answerEnded() {
 /* Keys. */
 
 function stop() {
-  if (turns.live() && !turns.stopLive()) toast(gettext("There is no connection just now. Try again in a moment."));
+  if (turns.live() && !turns.stopLive())
+    toast(gettext("There is no connection just now. Try again in a moment."));
   composer.refresh();
 }
 

@@ -136,7 +136,9 @@ function afterSend(event) {
   if (event.detail.successful && attempt) {
     document.getElementById("empty")?.remove();
     // What was typed on while it was under way stays.
-    text.value = text.value.startsWith(attempt.text) ? text.value.slice(attempt.text.length).trimStart() : text.value;
+    text.value = text.value.startsWith(attempt.text)
+      ? text.value.slice(attempt.text.length).trimStart()
+      : text.value;
     keep(attempt.draft, "");
     keep(draftKey(), text.value);
     attempt = null;
@@ -158,7 +160,8 @@ export function edit(turn) {
   const editor = /** @type {HTMLFormElement} */ (blank.content.firstElementChild?.cloneNode(true));
   const area = /** @type {HTMLTextAreaElement} */ (editor.querySelector("textarea"));
   editor.setAttribute("hx-post", url);
-  /** @type {HTMLInputElement} */ (editor.querySelector('[name="message"]')).value = turn.dataset.message ?? "";
+  /** @type {HTMLInputElement} */ (editor.querySelector('[name="message"]')).value =
+    turn.dataset.message ?? "";
   const nonce = /** @type {HTMLInputElement} */ (editor.querySelector('[name="nonce"]'));
   nonce.value = makeNonce();
   area.value = turns.textOf(turn);
@@ -194,7 +197,12 @@ function answerAgain(turn, more = {}) {
   const button = turn.querySelector('[data-action="regenerate"]');
   if (!button) return;
   const values = { message: turn.dataset.message, ...more };
-  htmx.ajax("POST", button.getAttribute("hx-post"), { source: button, target: "#thread", swap: "innerHTML", values });
+  htmx.ajax("POST", button.getAttribute("hx-post"), {
+    source: button,
+    target: "#thread",
+    swap: "innerHTML",
+    values,
+  });
 }
 
 /** @param {HTMLElement} turn */
@@ -205,7 +213,8 @@ function questionOf(turn) {
 /** What the buttons of a turn do. @type {Record<string, (turn: HTMLElement, button: HTMLElement) => void>} */
 const actions = {
   copy: (turn, button) => void copyFrom(button, turns.textOf(turn)),
-  "copy-code": (_turn, button) => void copyFrom(button, button.closest(".code")?.querySelector("code")?.textContent ?? ""),
+  "copy-code": (_turn, button) =>
+    void copyFrom(button, button.closest(".code")?.querySelector("code")?.textContent ?? ""),
   edit,
   again: (turn) => answerAgain(turn),
   "drop-oldest": (turn) => answerAgain(turn, { drop_oldest: "1" }),
@@ -254,11 +263,16 @@ export function start(onStop) {
     if (!sendButton.disabled && !sendButton.hidden) form.requestSubmit();
   });
   form.addEventListener("click", (event) => {
-    if (event.target === form || /** @type {Element} */ (event.target).classList.contains("composer__row")) text.focus();
+    if (event.target === form || /** @type {Element} */ (event.target).classList.contains("composer__row"))
+      text.focus();
   });
   stopButton.addEventListener("click", () => onStop("button"));
-  document.body.addEventListener("htmx:configRequest", (event) => addNonce(/** @type {CustomEvent} */ (event)));
-  document.body.addEventListener("htmx:afterRequest", (event) => afterRequest(/** @type {CustomEvent} */ (event)));
+  document.body.addEventListener("htmx:configRequest", (event) =>
+    addNonce(/** @type {CustomEvent} */ (event)),
+  );
+  document.body.addEventListener("htmx:afterRequest", (event) =>
+    afterRequest(/** @type {CustomEvent} */ (event)),
+  );
   document.addEventListener("click", (event) => {
     const target = /** @type {Element} */ (event.target);
     const example = /** @type {HTMLElement | null} */ (target.closest("[data-prompt]"));

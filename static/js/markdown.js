@@ -62,7 +62,7 @@ function fetchFor(name) {
 }
 
 /** @param {string} text */
-function escape(text) {
+function escapeText(text) {
   return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c] ?? c);
 }
 
@@ -70,9 +70,9 @@ function escape(text) {
 function colour(code, language) {
   if (!present.highlight()) {
     wanted.add("highlight");
-    return escape(code);
+    return escapeText(code);
   }
-  if (!hljs.getLanguage(language) || code.length > 30000) return escape(code);
+  if (!hljs.getLanguage(language) || code.length > 30000) return escapeText(code);
   const key = `${language}\n${code}`;
   const known = highlighted.get(key);
   if (known !== undefined) return known;
@@ -84,13 +84,20 @@ function colour(code, language) {
 
 /** @param {string} source @param {boolean} display */
 function maths(source, display) {
-  const plain = `<code class="maths">${escape(source)}</code>`;
+  const plain = `<code class="maths">${escapeText(source)}</code>`;
   if (!present.katex()) {
     wanted.add("katex");
     return plain;
   }
   try {
-    const html = katex.renderToString(source, { displayMode: display, output: "mathml", throwOnError: true, trust: false, maxSize: 20, maxExpand: 300 });
+    const html = katex.renderToString(source, {
+      displayMode: display,
+      output: "mathml",
+      throwOnError: true,
+      trust: false,
+      maxSize: 20,
+      maxExpand: 300,
+    });
     // The TeX source would survive the sanitiser as readable text beside the formula.
     return html.replace(/<annotation[^>]*>[^<]*<\/annotation>/g, "").replace(/<\/?semantics>/g, "");
   } catch {
@@ -98,52 +105,62 @@ function maths(source, display) {
   }
 }
 
-/** `\(…\)`, `\[…\]`, `$$…$$` and `$…$` in a line; prices ("$5 and $6") stay prices. @param {any} state @param {boolean} silent */
-function inlineMaths(state, silent) {
-  const { src, pos } = state;
+/** Which maths opens at a position, and what closes it. @param {string} src @param {number} pos */
+function opening(src, pos) {
   const two = src.slice(pos, pos + 2);
-  const [open, close] =
-    two === "\\(" ? [two, "\\)"] : two === "\\[" ? [two, "\\]"] : two === "$$" ? [two, two] : src[pos] === "$" ? ["$", "$"] : ["", ""];
-  if (!open) return false;
-  const start = pos + open.length;
-  let end = src.indexOf(close, start);
-  while (open === "$" && end > 0 && src[end - 1] === "\\") end = src.indexOf("$", end + 1);
-  if (end <= start || end >= state.posMax) return false;
+  if (two === "\\(") return { open: two, close: "\\)", display: false };
+  if (two === "\\[") return { open: two, close: "\\]", display: true };
+  if (two === "$$") return { open: two, close: two, display: true };
+  return src[pos] === "$" ? { open: "$", close: "$", display: false } : null;
+}
+
+/** A single dollar is maths only when it hugs its formula: "$5 and $6" are prices. @param {string} content @param {string} next */
+function isPrice(content, next) {
+  return /^\s|\s$|\n\s*\n/.test(content) || /\d/.test(next);
+}
+
+/** `\(…\)`, `\[…\]`, `$$…$$` and `$…$` in a line. @param {any} state @param {boolean} silent */
+function inlineMaths(state, silent) {
+  const { src, pos, posMax } = state;
+  const kind = opening(src, pos);
+  if (!kind) return false;
+  const start = pos + kind.open.length;
+  let end = src.indexOf(kind.close, start);
+  while (kind.open === "$" && end > 0 && src[end - 1] === "\\") end = src.indexOf("$", end + 1);
+  if (end <= start || end >= posMax) return false;
   const content = src.slice(start, end);
-  if (open === "$" && (/^\s|\s$|\n\s*\n/.test(content) || /\d/.test(src[end + 1] ?? ""))) return false;
+  if (kind.open === "$" && isPrice(content, src[end + 1] ?? "")) return false;
   if (!silent) {
     const token = state.push("maths", "", 0);
     token.content = content.trim();
-    token.meta = two === "\\[" || two === "$$";
+    token.meta = kind.display;
   }
-  state.pos = end + close.length;
+  state.pos = end + kind.close.length;
   return true;
 }
 
-/** `$$` or `\[` at the start of a line, up to the line that closes it. @param {any} state @param {number} first @param {number} last @param {boolean} silent */
+/** `$$` or `\[` at the start of a line, up to the line that closes it. */
+/** @param {any} state @param {number} first @param {number} last @param {boolean} silent */
 function blockMaths(state, first, last, silent) {
-  /** @param {number} line */
-  const text = (line) => state.src.slice(state.bMarks[line] + state.tShift[line], state.eMarks[line]);
-  const opening = text(first);
-  const close = opening.startsWith("$$") ? "$$" : opening.startsWith("\\[") ? "\\]" : "";
-  if (!close || state.sCount[first] - state.blkIndent >= 4) return false;
-  const lines = [];
-  for (let line = first; line < last; line += 1) {
-    const words = line === first ? text(line).slice(2) : text(line);
-    const end = words.indexOf(close);
-    lines.push(end < 0 ? words : words.slice(0, end));
-    if (end < 0) continue;
-    if (words.slice(end + 2).trim()) return false;
-    if (silent) return true;
-    const token = state.push("maths", "", 0);
-    token.block = true;
-    token.content = lines.join("\n").trim();
-    token.meta = true;
-    token.map = [first, line + 1];
-    state.line = line + 1;
-    return true;
-  }
-  return false;
+  const from = state.bMarks[first] + state.tShift[first];
+  const kind = opening(state.src, from);
+  if (!kind?.display || state.sCount[first] - state.blkIndent >= 4) return false;
+  const end = state.src.indexOf(kind.close, from + 2);
+  let line = first;
+  while (line < last && state.eMarks[line] < end) line += 1;
+  if (end < 0 || line >= last || state.src.slice(end + 2, state.eMarks[line]).trim()) return false;
+  if (silent) return true;
+  const token = state.push("maths", "", 0);
+  token.block = true;
+  token.content = state
+    .getLines(first, line + 1, state.blkIndent, false)
+    .trim()
+    .slice(2, -2)
+    .trim();
+  token.meta = true;
+  token.map = [first, line + 1];
+  state.line = line + 1;
+  return true;
 }
 
 /** Inline styles are forbidden on this site, so that a cell's alignment becomes a class. */
@@ -158,7 +175,9 @@ function makeEngine() {
   const md = markdownit({ html: false, linkify: true, breaks: true, typographer: false });
   md.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
   md.inline.ruler.before("escape", "maths", inlineMaths);
-  md.block.ruler.before("fence", "maths", blockMaths, { alt: ["paragraph", "reference", "blockquote", "list"] });
+  md.block.ruler.before("fence", "maths", blockMaths, {
+    alt: ["paragraph", "reference", "blockquote", "list"],
+  });
   md.renderer.rules.maths = (/** @type {any[]} */ tokens, /** @type {number} */ i) => {
     const html = maths(tokens[i].content, tokens[i].meta);
     return tokens[i].meta ? `<span class="maths-block">${html}</span>` : html;
@@ -166,14 +185,18 @@ function makeEngine() {
   md.renderer.rules.th_open = cell;
   md.renderer.rules.td_open = cell;
   md.renderer.rules.fence = (/** @type {any[]} */ tokens, /** @type {number} */ i) => {
-    const language = tokens[i].info.trim().split(/\s+/)[0].toLowerCase().replace(/[^\w+#.-]/g, "");
+    const language = tokens[i].info
+      .trim()
+      .split(/\s+/)[0]
+      .toLowerCase()
+      .replace(/[^\w+#.-]/g, "");
     const name = language ? ` class="language-${language}"` : "";
-    return `<pre><code${name}>${language ? colour(tokens[i].content, language) : escape(tokens[i].content)}</code></pre>\n`;
+    return `<pre><code${name}>${language ? colour(tokens[i].content, language) : escapeText(tokens[i].content)}</code></pre>\n`;
   };
   // An image of a model's would tell a foreign server that the answer was read: it stays a link.
   md.renderer.rules.image = (/** @type {any[]} */ tokens, /** @type {number} */ i) => {
     const words = tokens[i].content || gettext("Image");
-    return `<a class="image-link" href="${escape(tokens[i].attrGet("src") ?? "")}">${escape(words)}</a>`;
+    return `<a class="image-link" href="${escapeText(tokens[i].attrGet("src") ?? "")}">${escapeText(words)}</a>`;
   };
   return md;
 }
@@ -182,7 +205,24 @@ function makeEngine() {
 function sanitise(html) {
   return DOMPurify.sanitize(html, {
     USE_PROFILES: { html: true, mathMl: true },
-    FORBID_TAGS: ["img", "picture", "source", "video", "audio", "track", "style", "form", "input", "button", "select", "textarea", "dialog", "details", "template", "slot"],
+    FORBID_TAGS: [
+      "img",
+      "picture",
+      "source",
+      "video",
+      "audio",
+      "track",
+      "style",
+      "form",
+      "input",
+      "button",
+      "select",
+      "textarea",
+      "dialog",
+      "details",
+      "template",
+      "slot",
+    ],
     FORBID_ATTR: ["style", "id", "name", "src", "srcset", "background", "action", "tabindex"],
     ALLOW_DATA_ATTR: false,
     ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,

@@ -112,7 +112,10 @@ document.addEventListener("click", (event) => {
   const source = copier.dataset.copy
     ? /** @type {HTMLInputElement | null} */ (document.querySelector(copier.dataset.copy))
     : null;
-  void copyFrom(copier, source ? (source.value ?? source.textContent ?? "") : (copier.dataset.copyText ?? ""));
+  void copyFrom(
+    copier,
+    source ? (source.value ?? source.textContent ?? "") : (copier.dataset.copyText ?? ""),
+  );
 });
 
 document.addEventListener("keydown", (event) => {

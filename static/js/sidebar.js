@@ -29,6 +29,7 @@ function setSide(side, open) {
   } else {
     app.dataset[side] = open ? "open" : "closed";
     // A cookie, so that the server draws the page as it was left and nothing jumps.
+    // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API needs https, and a LAN has none.
     document.cookie = `${side}=${open ? "open" : "closed"}; path=/; max-age=31536000; samesite=lax`;
   }
   describeSides();
@@ -52,7 +53,9 @@ function toggle(side) {
   const open = !isOpen(side);
   setSide(side, open);
   const inside = /** @type {HTMLElement | null} */ (byId(side).querySelector("button, a, input, textarea"));
-  const outside = /** @type {HTMLElement | null} */ (byId("main").querySelector(`[data-action="toggle-${side}"]`));
+  const outside = /** @type {HTMLElement | null} */ (
+    byId("main").querySelector(`[data-action="toggle-${side}"]`)
+  );
   (open ? inside : outside)?.focus({ preventScroll: true });
 }
 
@@ -100,8 +103,14 @@ export function describeCurrent() {
 /** @param {string} url @param {object} [values] */
 function post(url, values = {}) {
   return htmx.ajax("POST", url, {
-    source: "#conversations", target: "#conversations", swap: "innerHTML",
-    values: { current: state().conversation ?? "", q: /** @type {HTMLInputElement} */ (byId("search")).value, ...values },
+    source: "#conversations",
+    target: "#conversations",
+    swap: "innerHTML",
+    values: {
+      current: state().conversation ?? "",
+      q: /** @type {HTMLInputElement} */ (byId("search")).value,
+      ...values,
+    },
   });
 }
 
@@ -200,12 +209,20 @@ function savePanel(delay) {
   if (!url) return;
   sayPanel("");
   saveTimer = window.setTimeout(async () => {
-    const body = new URLSearchParams(/** @type {any} */ (new FormData(/** @type {HTMLFormElement} */ (byId("panel-form")))));
-    const model = /** @type {HTMLInputElement | null} */ (document.querySelector('#models input[name="model"]:checked'));
+    const body = new URLSearchParams(
+      /** @type {any} */ (new FormData(/** @type {HTMLFormElement} */ (byId("panel-form")))),
+    );
+    const model = /** @type {HTMLInputElement | null} */ (
+      document.querySelector('#models input[name="model"]:checked')
+    );
     if (model) body.set("model", model.value);
     const headers = JSON.parse(app.getAttribute("hx-headers") ?? "{}");
     try {
-      const answer = await fetch(url, { method: "POST", body, headers: { ...headers, "HX-Request": "true" } });
+      const answer = await fetch(url, {
+        method: "POST",
+        body,
+        headers: { ...headers, "HX-Request": "true" },
+      });
       const refusal = answer.ok ? null : await answer.json().catch(() => null);
       sayPanel(answer.ok ? gettext("Saved") : (refusal?.error?.message ?? gettext("Not saved")), !answer.ok);
     } catch {
@@ -216,7 +233,9 @@ function savePanel(delay) {
 
 /** Sliders and their numbers show the same value; an empty number shows the default. */
 function linkRanges() {
-  for (const range of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll("#panel [data-for]"))) {
+  for (const range of /** @type {NodeListOf<HTMLInputElement>} */ (
+    document.querySelectorAll("#panel [data-for]")
+  )) {
     const number = /** @type {HTMLInputElement} */ (byId(range.dataset.for ?? ""));
     const show = () => {
       range.value = number.value || number.placeholder;
@@ -235,7 +254,9 @@ function linkRanges() {
 }
 
 function resetPanel() {
-  for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (byId("panel-form").querySelectorAll("[name]"))) {
+  for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (
+    byId("panel-form").querySelectorAll("[name]")
+  )) {
     field.value = "";
     field.dispatchEvent(new Event("input", { bubbles: true }));
   }
@@ -258,14 +279,22 @@ export function refreshModels() {
 
 /** @param {MouseEvent} event */
 function clicked(event) {
-  const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-action]"));
+  const button = /** @type {HTMLElement | null} */ (
+    /** @type {Element} */ (event.target).closest("[data-action]")
+  );
   switch (button?.dataset.action) {
-    case "toggle-sidebar": return toggle("sidebar");
-    case "toggle-panel": return toggle("panel");
-    case "reset-panel": return resetPanel();
-    case "delete": return void remove(button);
-    case "rename": return rename(/** @type {HTMLElement} */ (button.closest(".conversation")), button.dataset.url ?? "");
-    default: return undefined;
+    case "toggle-sidebar":
+      return toggle("sidebar");
+    case "toggle-panel":
+      return toggle("panel");
+    case "reset-panel":
+      return resetPanel();
+    case "delete":
+      return void remove(button);
+    case "rename":
+      return rename(/** @type {HTMLElement} */ (button.closest(".conversation")), button.dataset.url ?? "");
+    default:
+      return undefined;
   }
 }
 
@@ -289,7 +318,9 @@ export function start() {
     const input = /** @type {HTMLInputElement} */ (event.target);
     if (input.name === "model") chooseModel(input);
   });
-  document.body.addEventListener("htmx:afterRequest", (event) => complainAboutList(/** @type {CustomEvent} */ (event)));
+  document.body.addEventListener("htmx:afterRequest", (event) =>
+    complainAboutList(/** @type {CustomEvent} */ (event)),
+  );
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (/** @type {Element} */ (event.target).closest("#conversations")) describeCurrent();
   });

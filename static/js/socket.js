@@ -4,12 +4,15 @@
 /**
  * @typedef {{type: string, generation?: string, from?: number, to?: number, text?: string, reasoning?: string,
  *   phase?: string, fraction?: number, ahead?: number, status?: string, reason?: string, topic?: string, id?: string,
- *   kind?: string, error?: {kind: string, message: string} | null, stats?: Record<string, number>}} Frame
- * @typedef {{cursor: number, listener: (frame: Frame) => void, again: number}} Follower
+ *   kind?: string, replace?: boolean, error?: {kind: string, message: string} | null, stats?: Record<string, number>}} Frame
+ * @typedef {{cursor: number, listener: (frame: Frame) => void, asked: number, heard: number}} Follower
  */
 
 /** Fires `connection` (detail: "open" | "lost" | "refused"), `trouble` and `notice` (detail: the frame). */
 export const news = new EventTarget();
+
+/** As long as this an answer may be silent before we ask whether we still hear it. */
+const SILENCE_MS = 4000;
 
 /** @type {Map<string, Follower>} */
 const followers = new Map();
@@ -34,7 +37,17 @@ function send(message) {
 /** @param {string} id */
 function ask(id) {
   const follower = followers.get(id);
-  if (follower) send({ type: "follow", generation: id, cursor: follower.cursor });
+  if (!follower) return;
+  follower.asked = Date.now();
+  send({ type: "follow", generation: id, cursor: follower.cursor });
+}
+
+/** A log that is being put back says nothing of itself when it is there again. */
+function askSilent() {
+  const before = Date.now() - SILENCE_MS;
+  for (const [id, follower] of followers) {
+    if (follower.asked < before && follower.heard < before) ask(id);
+  }
 }
 
 /**
@@ -44,7 +57,7 @@ function ask(id) {
  * @param {(frame: Frame) => void} listener
  */
 export function follow(id, cursor, listener) {
-  followers.set(id, { cursor, listener, again: 0 });
+  followers.set(id, { cursor, listener, asked: 0, heard: 0 });
   ask(id);
 }
 
@@ -67,10 +80,22 @@ export function stop(id) {
  * @param {Follower} follower
  */
 function askAgain(id, follower) {
-  const now = Date.now();
-  if (now - follower.again < 500) return;
-  follower.again = now;
-  ask(id);
+  if (Date.now() - follower.asked > 500) ask(id);
+}
+
+/**
+ * Whether a frame continues what the reader has: `false` for an old one, `null` where something was missed.
+ * @param {Frame} frame
+ * @param {number} cursor
+ */
+function continues(frame, cursor) {
+  const to = frame.to ?? 0;
+  if (frame.type === "done") return to > cursor ? null : true;
+  if (frame.type !== "delta") return true;
+  // A replacing one that ends where we are may still bring characters that were held back.
+  if (frame.replace) return to >= cursor;
+  if (to <= cursor) return false;
+  return frame.from === cursor ? true : null;
 }
 
 /** @param {Frame} frame */
@@ -78,17 +103,11 @@ function deliver(frame) {
   const id = frame.generation ?? "";
   const follower = followers.get(id);
   if (!follower) return;
-  if (frame.type === "delta") {
-    if ((frame.to ?? 0) <= follower.cursor) return;
-    if (frame.from !== follower.cursor) {
-      askAgain(id, follower);
-      return;
-    }
-    follower.cursor = frame.to ?? follower.cursor;
-  } else if (frame.type === "done" && (frame.to ?? 0) > follower.cursor) {
-    askAgain(id, follower);
-    return;
-  }
+  follower.heard = Date.now();
+  const next = continues(frame, follower.cursor);
+  if (next === null) askAgain(id, follower);
+  if (!next) return;
+  if (frame.type === "delta") follower.cursor = frame.to ?? 0;
   if (frame.type === "done" || frame.type === "missing") followers.delete(id);
   follower.listener(frame);
 }
@@ -99,6 +118,7 @@ function receive(event) {
   const frame = JSON.parse(event.data);
   if (frame.type === "notice" || frame.type === "trouble") tell(frame.type, frame);
   else deliver(frame);
+  if (frame.type === "trouble" && frame.kind === "ok") for (const id of followers.keys()) ask(id);
 }
 
 /** @param {CloseEvent} event */
@@ -135,6 +155,7 @@ function wake() {
   if (!socket && document.visibilityState === "visible") connect();
 }
 
+window.setInterval(askSilent, 1000);
 window.addEventListener("online", wake);
 document.addEventListener("visibilitychange", wake);
 window.addEventListener("pagehide", () => {

@@ -46,7 +46,9 @@ function writeStats(turn) {
   if (left) {
     parts.push(interpolate(ngettext("%s old message left out", "%s old messages left out", left), [left]));
   }
-  line.replaceChildren(...parts.map((part) => Object.assign(document.createElement("span"), { textContent: part })));
+  line.replaceChildren(
+    ...parts.map((part) => Object.assign(document.createElement("span"), { textContent: part })),
+  );
 }
 
 /** @param {HTMLElement} turn @param {{kind: string, message: string}} error */
@@ -121,6 +123,7 @@ class Answer {
 
   /** @param {Frame} frame */
   grow(frame) {
+    if (frame.replace) this.text = this.reasoning = "";
     if (frame.reasoning) {
       this.began ||= performance.now();
       this.reasoning += frame.reasoning;
@@ -134,10 +137,14 @@ class Answer {
   plan() {
     if (this.planned) return;
     this.planned = true;
-    setTimeout(() => requestAnimationFrame(() => {
-      this.planned = false;
-      if (!this.end) this.paint();
-    }), Math.max(30, Math.min(500, this.cost * 4)));
+    setTimeout(
+      () =>
+        requestAnimationFrame(() => {
+          this.planned = false;
+          if (!this.end) this.paint();
+        }),
+      Math.max(30, Math.min(500, this.cost * 4)),
+    );
   }
 
   paint() {
@@ -183,7 +190,8 @@ class Answer {
     turn.removeAttribute("aria-live");
     turn.dataset.status = end.status ?? "failed";
     turn.dataset.reason = end.reason ?? "";
-    for (const [key, value] of Object.entries(end.stats ?? {})) turn.setAttribute(`data-stat-${key}`, String(value));
+    for (const [key, value] of Object.entries(end.stats ?? {}))
+      turn.setAttribute(`data-stat-${key}`, String(value));
     if (end.error) writeError(turn, end.error);
     writeStats(turn);
     tell("painted");
@@ -195,11 +203,15 @@ class Answer {
 /** @param {Frame | null} state */
 function phaseText(state) {
   if (state?.phase === "waiting" && state.ahead) {
-    return interpolate(ngettext("%s request is ahead of you", "%s requests are ahead of you", state.ahead), [state.ahead]);
+    return interpolate(ngettext("%s request is ahead of you", "%s requests are ahead of you", state.ahead), [
+      state.ahead,
+    ]);
   }
   const percent = Math.round((state?.fraction ?? 0) * 100);
   if (state?.phase === "loading") {
-    return percent ? interpolate(gettext("Loading the model, %s"), [`${percent} %`]) : gettext("Loading the model…");
+    return percent
+      ? interpolate(gettext("Loading the model, %s"), [`${percent} %`])
+      : gettext("Loading the model…");
   }
   if (state?.phase === "reading") return gettext("Reading your message…");
   return "";
@@ -254,10 +266,13 @@ function showAll(root) {
 export function revive(root) {
   showAll(root);
   if (!markdown.ready() && root.querySelector(".turn")) {
-    markdown.prepare().then(() => {
-      showAll(root);
-      tell("painted");
-    }, () => undefined); // Plain text stays, which is readable.
+    markdown.prepare().then(
+      () => {
+        showAll(root);
+        tell("painted");
+      },
+      () => undefined,
+    ); // Plain text stays, which is readable.
   }
   tell("changed");
 }
@@ -291,13 +306,18 @@ export function fill() {
   const turns = [...document.querySelectorAll("#thread .turn--assistant")].reverse();
   for (const turn of /** @type {HTMLElement[]} */ (turns)) {
     const size = stat(turn, "context_length");
-    if (size) return { used: (stat(turn, "prompt_tokens") ?? 0) + (stat(turn, "completion_tokens") ?? 0), size };
+    if (size)
+      return { used: (stat(turn, "prompt_tokens") ?? 0) + (stat(turn, "completion_tokens") ?? 0), size };
   }
   return null;
 }
 
-document.addEventListener("toggle", (event) => {
-  const box = /** @type {HTMLElement} */ (event.target);
-  if (!(box instanceof HTMLDetailsElement) || !box.classList.contains("thought") || !box.open) return;
-  showText(box, box.querySelector("[data-raw]")?.textContent ?? "");
-}, true);
+document.addEventListener(
+  "toggle",
+  (event) => {
+    const box = /** @type {HTMLElement} */ (event.target);
+    if (!(box instanceof HTMLDetailsElement) || !box.classList.contains("thought") || !box.open) return;
+    showText(box, box.querySelector("[data-raw]")?.textContent ?? "");
+  },
+  true,
+);
