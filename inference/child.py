@@ -30,8 +30,8 @@ class Child:
 
     def __init__(self, records: Path) -> None:
         """Start it; `records` is the folder where its process id stands until it has ended."""
-        # OpenMP threads that spin while they wait take the cores from the web process and the browser
-        # that share this machine: four times slower there than threads that sleep.
+        # OpenMP threads that spin while they wait take the cores from the web process and the
+        # browser that share this machine: four times slower there than threads that sleep.
         environment = {"OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1", **os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "inference.engines.process"],
@@ -43,7 +43,6 @@ class Child:
         assert self._process.stdin
         assert self._process.stdout
         self._in, self._out = self._process.stdin, self._process.stdout
-        os.set_blocking(self._out.fileno(), False)
         self._rest = b""
         self._record = self._note(records)
 
@@ -65,9 +64,10 @@ class Child:
         ready, _, _ = select.select([self._out, wake], [], [], timeout)
         if self._out not in ready:
             return []
-        data = self._out.read(1 << 20)
+        # Not through the file object: what its buffer keeps back, select does not see.
+        data = os.read(self._out.fileno(), 1 << 16)
         if not data:
-            raise ChildDiedError(self._process.wait())
+            raise ChildDiedError(self._reap())
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [json.loads(line) for line in lines]
 
@@ -84,7 +84,15 @@ class Child:
             self._in.write(json.dumps(message).encode() + b"\n")
             self._in.flush()
         except BrokenPipeError:
-            raise ChildDiedError(self._process.wait()) from None
+            raise ChildDiedError(self._reap()) from None
+
+    def _reap(self) -> int:
+        """Its exit status; native code that hangs while it ends gets no more time."""
+        try:
+            return self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
     def _note(self, records: Path) -> Path:
         """What `up` looks for to end a child that a killed worker left behind."""

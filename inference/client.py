@@ -1,4 +1,5 @@
-"""What the site may ask of the engine room: cancel, the place in the queue, who lives. All by Redis."""
+"""What the site may ask of the engine room: cancel, the place in the queue, who lives. All by
+Redis."""
 
 from __future__ import annotations
 
@@ -17,18 +18,19 @@ from inference.contract import Finish
 RING, QUEUE = "inference.ring", "inference"
 
 
-def cancel(client: redis.Redis[bytes], id: str) -> str | None:
+def cancel(client: redis.Redis, id: str) -> str | None:
     """Stop a generation. The model to ring, "" where it is over, None where nobody knows it."""
     finish = json.dumps(asdict(Finish(id, "cancelled")))
     return lease.cancel(client, id, finish)
 
 
 def queue_ahead(pipe: Any, places: Sequence[tuple[str, str]]) -> None:
-    """Ask in a pipeline how many wait before each (model, id); the answer is None for one that does not."""
+    """Ask in a pipeline how many wait before each (model, id); the answer is None for one that
+    does not."""
     for model, id in places:
         pipe.zrank(f"waiting:{model}", id)
 
 
-def workers(client: redis.Redis[bytes], seen_s: float) -> int:
+def workers(client: redis.Redis, seen_s: float) -> int:
     """The workers that showed themselves in the last `seen_s` seconds."""
     return int(client.zcount("workers", time.time() - seen_s, "+inf"))

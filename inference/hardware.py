@@ -1,15 +1,24 @@
-"""What this machine is, and what was learnt about it: which kernels crash here. Imports no native engine."""
+"""What this machine is, and what was learnt about it: which kernels crash here. Imports no native
+engine."""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import platform
 import signal
+import threading
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from inference.contract import ModelSpec
 
+log = logging.getLogger(__name__)
+# The Hosts of several models share the file; two workers that write at once lose one verdict, which
+# is found again.
+LOCK = threading.Lock()
 # A child that ends by one of these crashed by itself; KILL and TERM come from outside.
 CRASHES = {-signal.SIGSEGV, -signal.SIGILL, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGABRT}
 
@@ -25,21 +34,29 @@ class Verdicts:
         return self._read().get(_key(spec), True)
 
     def record(self, spec: ModelSpec, *, fast: bool) -> None:
-        known = self._read()
-        if known.get(_key(spec)) == fast:
-            return
-        known[_key(spec)] = fast
+        with LOCK:
+            known = self._read()
+            if known.get(_key(spec)) == fast:
+                return
+            known[_key(spec)] = fast
+            try:
+                self._write(known)
+            except OSError:
+                # A full disk: the question is asked again at the next start.
+                log.warning("The verdict about %s could not be kept.", spec.name)
+
+    def _write(self, known: dict[str, bool]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".new")
+        draft = self._path.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(known, indent=1))
         draft.replace(self._path)
 
     def _read(self) -> dict[str, bool]:
         try:
-            known: dict[str, bool] = json.loads(self._path.read_text())
+            known: Any = json.loads(self._path.read_text())
         except (OSError, ValueError):
             return {}
-        return known
+        return known if isinstance(known, dict) else {}
 
 
 def _key(spec: ModelSpec) -> str:

@@ -1,7 +1,9 @@
-"""Who is generating what: claims, leases, fences. Each change is one Lua call, so two can never agree.
+"""Who is generating what: claims, leases, fences. Each change is one Lua call, so two can never
+agree.
 
-A claim gives the next request of a model to one worker and raises the generation's fence; whoever holds an
-older fence is refused by the log. A lease that is not renewed lapses, and the generation waits again.
+A claim gives the next request of a model to one worker and raises the generation's fence; whoever
+holds an older fence is refused by the log. A lease that is not renewed lapses, and the generation
+waits again.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ local function now()
 end
 """
 
-# model, lease in ms -> {id, fence, attempts} or nil. Among the oldest 200 the one whose user has the
-# fewest running goes first; the oldest of equals.
+# model, lease in ms -> {id, fence, attempts} or nil. Among the oldest 200 the one whose user has
+# the fewest running goes first; the oldest of equals.
 CLAIM = Script(
     _WAIT_AGAIN
     + """
@@ -44,8 +46,9 @@ for _, id in ipairs(redis.call('ZRANGE', 'leases', 0, -1)) do
 end
 local best, least
 for _, id in ipairs(redis.call('ZRANGE', 'waiting:'..model, 0, 199)) do
-  local user = redis.call('HGET', 'run:'..id, 'user')
-  if not user then redis.call('ZREM', 'waiting:'..model, id)
+  local run = redis.call('HMGET', 'run:'..id, 'user', 'status')
+  local user = run[1]
+  if not user or run[2] ~= 'waiting' then redis.call('ZREM', 'waiting:'..model, id)
   elseif not best or (busy[user] or 0) < least then best, least = id, busy[user] or 0 end
 end
 if not best then return nil end
@@ -124,30 +127,28 @@ class Claim:
     attempts: int
 
 
-def claim(client: redis.Redis[bytes], model: str, lease_ms: int) -> Claim | None:
+def claim(client: redis.Redis, model: str, lease_ms: int) -> Claim | None:
     answer = CLAIM(client, model, lease_ms)
     return Claim(answer[0].decode(), int(answer[1]), int(answer[2])) if answer else None
 
 
-def renew(
-    client: redis.Redis[bytes], lease_ms: int, claims: Sequence[tuple[str, int]]
-) -> list[int]:
+def renew(client: redis.Redis, lease_ms: int, claims: Sequence[tuple[str, int]]) -> list[int]:
     """Keep the leases, (id, fence) each: 1 stop was asked, 0 go on, -1 somebody else has it."""
     flat = [value for pair in claims for value in pair]
     return [int(answer) for answer in RENEW(client, lease_ms, *flat)]
 
 
-def release(client: redis.Redis[bytes], id: str, fence: int) -> None:
+def release(client: redis.Redis, id: str, fence: int) -> None:
     """Give it back unfinished: it waits at its old place."""
     RELEASE(client, id, fence)
 
 
-def lapse(client: redis.Redis[bytes]) -> list[str]:
+def lapse(client: redis.Redis) -> list[str]:
     """Take back what nobody renewed; the models to ring."""
     return [model.decode() for model in LAPSE(client)]
 
 
-def cancel(client: redis.Redis[bytes], id: str, finish: str) -> str | None:
+def cancel(client: redis.Redis, id: str, finish: str) -> str | None:
     """Ask for a stop. The model to ring, "" where it is over already, None where it is unknown."""
     answer: bytes | None = CANCEL(client, id, finish)
     return None if answer is None else answer.decode()

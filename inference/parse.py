@@ -1,6 +1,7 @@
 """Text out of token bytes, and reasoning out of text, while both still grow.
 
-Everything here is a function of the tokens so far: feeding the logged tokens again restores the state.
+Everything here is a function of the tokens so far: feeding the logged tokens again restores the
+state.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ OPEN, CLOSE = "<think>", "</think>"
 class Splitter:
     """Separates a leading `<think>…</think>` from the answer; the marks themselves are never shown.
 
-    Only an answer that begins with the mark reasons; later marks are text. `inside` is for templates
-    that open the reasoning themselves at the end of the prompt.
+    Only an answer that begins with the mark reasons; later marks are text. `inside` is for
+    templates that open the reasoning themselves at the end of the prompt.
     """
 
     def __init__(self, *, inside: bool = False) -> None:

@@ -1,4 +1,5 @@
-"""Chat templates of model files: rendered in a sandbox, bounded in time and size. They are code of strangers."""
+"""Chat templates of model files: rendered in a sandbox, bounded in time and size. They are code of
+strangers."""
 
 from __future__ import annotations
 

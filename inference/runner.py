@@ -1,17 +1,21 @@
-"""Drives one model: claims requests, feeds the engine child, logs what comes out. One thread per model.
+"""Drives one model: claims requests, feeds the engine child, logs what comes out. One thread per
+model.
 
-Everything that can go wrong ends in one of two ways: the log's events are written, or the generation is
-given back to wait and whoever claims it next goes on after the last logged token.
+Everything that can go wrong ends in one of two ways: the log's events are written, or the
+generation is given back to wait and whoever claims it next goes on after the last logged token.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import select
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import redis
@@ -27,18 +31,29 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 # Leases are renewed this many times within their length.
 RENEWALS = 5
+# Seconds before the second try where Redis does not answer.
+PAUSE = 0.05
 
 
 @dataclass(slots=True)
 class Run:
-    """A generation that this Host holds. `fence` proves it to the log."""
+    """A generation that this Host holds. `fence` proves it to the log.
 
+    The child knows it as `key`: where a claim was lost and won again, late events of the first must
+    not be taken for the second's.
+    """
+
+    id: str
     fence: int
     job: Job
     position: int
     phase: str = ""
     # Told to the child; after that only the end is awaited.
     stopping: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.id}.{self.fence}"
 
 
 @dataclass(slots=True)
@@ -59,7 +74,7 @@ class Pulse:
 class Host(threading.Thread):
     """The life of one model in this worker."""
 
-    def __init__(self, model: str, settings: Settings, client: redis.Redis[bytes]) -> None:
+    def __init__(self, model: str, settings: Settings, client: redis.Redis) -> None:
         super().__init__(name=f"host-{model}", daemon=True)
         self.model = model
         self.runs: dict[str, Run] = {}
@@ -73,7 +88,8 @@ class Host(threading.Thread):
         self._pulse = Pulse()
         self._renewed = 0.0
         self._rung = False
-        # The next request wants other settings of the model: first those that run are brought to an end.
+        # The next request wants other settings of the model: first those that run are brought to
+        # an end.
         self._draining = False
         self._used = time.monotonic()
         self._ending = False
@@ -83,10 +99,9 @@ class Host(threading.Thread):
 
     def ring(self) -> None:
         """Something waits, or somebody wants a stop. From any thread."""
-        try:
+        # Full means that it is rung already.
+        with contextlib.suppress(BlockingIOError):
             os.write(self._bell, b"!")
-        except BlockingIOError:
-            pass  # it is rung already
 
     def close(self) -> None:
         """Give everything back and end; the thread is gone when this returns."""
@@ -98,20 +113,21 @@ class Host(threading.Thread):
         while not self._ending:
             try:
                 self._turn()
-            except ChildDiedError as death:
-                self._bury(death)
-            except redis.RedisError:
-                log.exception("%s: Redis refuses; everything is given back.", self.model)
-                self._end_child()
-                self.runs.clear()
+            except Exception:
+                # A thread that ended here would leave its child and its leases behind.
+                log.exception("%s: something is wrong; everything is given back.", self.model)
+                self._retreat()
                 time.sleep(1)
         self._retreat()
 
     def _turn(self) -> None:
-        self._admit()
-        for message in self._listen():
-            self._hear(message)
-        self._keep()
+        try:
+            self._admit()
+            for message in self._listen():
+                self._hear(message)
+            self._keep()
+        except ChildDiedError as death:
+            self._bury(death)
 
     # Taking requests
 
@@ -131,12 +147,13 @@ class Host(threading.Thread):
         return len(self.runs) < self.info.slots
 
     def _take(self, claim: lease.Claim) -> None:
+        # Before the log is read: it may be what this cannot be done with.
+        if claim.attempts > self._settings.attempts:
+            self._refuse(claim, "engine_lost")
+            return
         logged = self._reach(lambda: stream.load(self._client, claim.id))
         if logged.request is None or logged.ended:
-            self._finish(claim.fence, Finish(claim.id, "error", error={"kind": "history_lost"}))
-            return
-        if claim.attempts > self._settings.attempts:
-            self._finish(claim.fence, Finish(claim.id, "error", error={"kind": "engine_lost"}))
+            self._refuse(claim, "history_lost")
             return
         job = Job(logged.request, tuple(logged.tokens))
         if self.child and job.request.model != self._spec:
@@ -145,12 +162,21 @@ class Host(threading.Thread):
                 self._reach(lambda: lease.release(self._client, claim.id, claim.fence))
                 return
             self._end_child()
-        self.runs[claim.id] = Run(claim.fence, job, len(job.tokens))
+        run = Run(claim.id, claim.fence, job, len(job.tokens))
+        self.runs[run.key] = run
         self._used = time.monotonic()
         if self.child is None:
             self._start(job.request.model)
         elif self.info:
-            self.child.add(job)
+            self._add(run)
+
+    def _refuse(self, claim: lease.Claim, kind: str) -> None:
+        finish = Finish(claim.id, "error", error={"kind": kind})
+        self._reach(lambda: stream.finish(self._client, claim.fence, finish))
+
+    def _add(self, run: Run) -> None:
+        assert self.child
+        self.child.add(replace(run.job, request=replace(run.job.request, id=run.key)))
 
     def _start(self, spec: ModelSpec) -> None:
         self._spec, self.info = spec, None
@@ -168,7 +194,7 @@ class Host(threading.Thread):
             messages = self.child.read(pause, self._ear)
         else:
             messages = []
-            _wait(self._ear, pause)
+            select.select([self._ear], [], [], pause)
         try:
             self._rung = bool(os.read(self._ear, 4096))
         except BlockingIOError:
@@ -194,61 +220,67 @@ class Host(threading.Thread):
         self._verdicts.record(self._spec, fast=self._fast)
         log.info("%s: ready, %s at once, %s tokens.", self.model, info.slots, info.context_length)
         for run in self.runs.values():
-            self.child.add(run.job)
+            self._add(run)
 
     def _fail(self, kind: str) -> None:
         for run in list(self.runs.values()):
-            end = Finish(run.job.request.id, "error", error={"kind": kind})
-            self._finish(run.fence, end)
+            self._finish(Finish(run.key, "error", error={"kind": kind}))
         self._end_child()
 
     # Writing the log
 
     def _write(self, events: list[Event]) -> None:
         held = [event for event in events if event.id in self.runs]
-        tokens = [(self.runs[e.id].fence, e) for e in held if isinstance(e, Tokens)]
+        tokens = [(self.runs[e.id], e) for e in held if isinstance(e, Tokens)]
         if tokens:
-            answers = self._reach(lambda: stream.append(self._client, tokens))
-            for (_, event), answer in zip(tokens, answers, strict=True):
-                self.runs[event.id].position = event.position
-                self._heed(event.id, answer)
-        for event in held:
-            if isinstance(event, Finish):
-                self._finish(self.runs[event.id].fence, event)
-            elif isinstance(event, Progress):
-                self._report(event)
+            entries = [(run.fence, replace(event, id=run.id)) for run, event in tokens]
+            answers = self._reach(lambda: stream.append(self._client, entries))
+            for (run, event), answer in zip(tokens, answers, strict=True):
+                run.position = event.position
+                self._heed(run.key, answer)
+        for other in held:
+            if isinstance(other, Finish):
+                self._finish(other)
+            elif isinstance(other, Progress):
+                self._report(other)
 
-    def _heed(self, id: str, answer: int) -> None:
+    def _heed(self, key: str, answer: int) -> None:
         """What the log said to a write: 0 go on, 1 a stop is wanted, -1 somebody else has it."""
-        run = self.runs.get(id)
+        run = self.runs.get(key)
         if run is None or answer == 0:
             return
         if answer < 0:
-            log.warning("%s: generation %s was taken over.", self.model, id)
-            del self.runs[id]
+            log.warning("%s: generation %s was taken over.", self.model, run.id)
+            del self.runs[key]
         if not run.stopping and self.child and self.info:
-            self.child.cancel(id)
+            self.child.cancel(key)
             run.stopping = True
         elif answer > 0 and not self.info:
-            self._finish(run.fence, Finish(id, "cancelled"))
+            self._finish(Finish(key, "cancelled"))
 
-    def _finish(self, fence: int, event: Finish) -> None:
-        self._reach(lambda: stream.finish(self._client, fence, event))
-        self.runs.pop(event.id, None)
+    def _finish(self, event: Finish) -> None:
+        run = self.runs.get(event.id)
+        if run is None:
+            return
+        end = replace(event, id=run.id)
+        self._reach(lambda: stream.finish(self._client, run.fence, end))
+        del self.runs[run.key]
         self._used = time.monotonic()
 
     def _tell(self, phase: str, fraction: float) -> None:
         for run in list(self.runs.values()):
-            self._report(Progress(run.job.request.id, phase, fraction))
+            self._report(Progress(run.key, phase, fraction))
 
     def _report(self, progress: Progress) -> None:
         """Progress is for the eye: the same tenth is not told twice."""
-        run = self.runs[progress.id]
+        run = self.runs.get(progress.id)
         phase = f"{progress.phase}{progress.fraction:.1f}"
-        if phase != run.phase:
-            run.phase = phase
-            answer = self._reach(lambda: stream.report(self._client, run.fence, progress))
-            self._heed(progress.id, answer)
+        if run is None or phase == run.phase:
+            return
+        run.phase = phase
+        entry = replace(progress, id=run.id)
+        answer = self._reach(lambda: stream.report(self._client, run.fence, entry))
+        self._heed(run.key, answer)
 
     # Keeping what it holds
 
@@ -276,15 +308,15 @@ class Host(threading.Thread):
         if not self.runs or not (due or self._rung):
             return
         self._renewed = time.monotonic()
-        held = [(id, run.fence) for id, run in self.runs.items()]
-        answers = self._reach(lambda: lease.renew(self._client, self._settings.lease_ms, held))
-        for (id, _), answer in zip(held, answers, strict=True):
-            self._heed(id, answer)
+        held = list(self.runs.values())
+        claims = [(run.id, run.fence) for run in held]
+        answers = self._reach(lambda: lease.renew(self._client, self._settings.lease_ms, claims))
+        for run, answer in zip(held, answers, strict=True):
+            self._heed(run.key, answer)
 
     def _give_back(self) -> None:
-        for id, run in self.runs.items():
-            fence = run.fence
-            self._reach(lambda id=id, fence=fence: lease.release(self._client, id, fence))
+        for run in self.runs.values():
+            self._reach(partial(lease.release, self._client, run.id, run.fence))
         self.runs.clear()
 
     def _bury(self, death: ChildDiedError) -> None:
@@ -305,25 +337,33 @@ class Host(threading.Thread):
         self.child = self.info = None
 
     def _retreat(self) -> None:
+        """Give everything back as far as Redis takes it; the rest lapses."""
         self._end_child()
         try:
-            for id, run in self.runs.items():
-                lease.release(self._client, id, run.fence)
+            for run in self.runs.values():
+                lease.release(self._client, run.id, run.fence)
         except redis.RedisError:
             log.warning("%s: Redis does not answer; the leases will lapse.", self.model)
+        self.runs.clear()
 
     def _reach(self, call: Callable[[], Answer]) -> Answer:
-        """Redis, however long it is away: events that wait here hold the child back by its full pipe."""
-        pause = 0.05
+        """Redis, however long it is away: events that wait here hold the child back by its full
+        pipe."""
+        pause = PAUSE
         while True:
             try:
-                return call()
+                answer = call()
             except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError):
                 log.warning("%s: Redis does not answer, trying again.", self.model)
             except redis.ResponseError as error:
                 if not str(error).startswith("MISCONF"):
                     raise
                 log.warning("%s: Redis cannot write to its disk, trying again.", self.model)
+            else:
+                if pause > PAUSE:
+                    # The child was silent because nobody listened.
+                    self._pulse.last = time.monotonic()
+                return answer
             if self._ending:
                 raise redis.ConnectionError
             time.sleep(pause)
@@ -336,9 +376,3 @@ def unpack(data: dict[str, Any]) -> Event:
     if kind == "Tokens":
         return Tokens(**{**data, "tokens": tuple(data["tokens"])})
     return Progress(**data) if kind == "Progress" else Finish(**data)
-
-
-def _wait(ear: int, seconds: float) -> None:
-    import select
-
-    select.select([ear], [], [], seconds)

@@ -1,4 +1,5 @@
-"""The engine room's settings, read from the environment once. A worker needs Redis and nothing else."""
+"""The engine room's settings, read from the environment once. A worker needs Redis and nothing
+else."""
 
 from __future__ import annotations
 

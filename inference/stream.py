@@ -1,7 +1,7 @@
 """The token log: one Redis Stream per generation, written by one script, read by everybody.
 
-An entry's id is `<position>-<n>`; position counts the tokens after the entry. Redis refuses ids that do
-not grow, so a token cannot be logged twice. See docs/architecture.md, "The log".
+An entry's id is `<position>-<n>`; position counts the tokens after the entry. Redis refuses ids
+that do not grow, so a token cannot be logged twice. See docs/architecture.md, "The log".
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Script:
         self.text = text
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, client: redis.Redis[bytes], *args: str | bytes | float) -> Any:
+    def __call__(self, client: redis.Redis, *args: str | bytes | float) -> Any:
         try:
             return client.evalsha(self.sha, 0, *args)
         except redis.exceptions.NoScriptError:
             return client.eval(self.text, 0, *args)
 
-    def each(self, client: redis.Redis[bytes], calls: Sequence[Sequence[Any]]) -> list[Any]:
+    def each(self, client: redis.Redis, calls: Sequence[Sequence[Any]]) -> list[Any]:
         """Many calls in one round trip. Safe to repeat: every script of the log is idempotent."""
         try:
             return self._pipeline(client, calls)
@@ -43,7 +43,7 @@ class Script:
             client.script_load(self.text)
             return self._pipeline(client, calls)
 
-    def _pipeline(self, client: redis.Redis[bytes], calls: Sequence[Sequence[Any]]) -> list[Any]:
+    def _pipeline(self, client: redis.Redis, calls: Sequence[Sequence[Any]]) -> list[Any]:
         pipe = client.pipeline(transaction=False)
         for args in calls:
             pipe.evalsha(self.sha, 0, *args)
@@ -59,7 +59,8 @@ redis.call('DEL', 'gen:'..id)
 redis.call('XADD', 'gen:'..id, '0-1', 'request', request)
 local arrival = redis.call('INCR', 'arrivals')
 redis.call('HSET', 'run:'..id, 'model', model, 'user', user, 'status', 'waiting', 'fence', 0,
-  'position', 0, 'attempts', 0, 'arrival', arrival, 'created', now[1]*1000 + math.floor(now[2]/1000))
+  'position', 0, 'attempts', 0, 'arrival', arrival, 'created', now[1]*1000 +
+  math.floor(now[2]/1000))
 redis.call('ZADD', 'waiting:'..model, arrival, id)
 redis.call('SADD', 'models', model)
 return 1
@@ -124,6 +125,8 @@ local id, fence, finish = unpack(ARGV)
 local run = redis.call('HMGET', 'run:'..id, 'fence', 'position', 'status', 'created', 'first')
 if run[1] ~= fence then return -1 end
 if run[3] == 'done' then return 0 end
+-- It waits again: who claims it next ends it, or there would be two ends.
+if run[3] ~= 'running' then return -1 end
 local time = redis.call('TIME')
 local now = time[1]*1000 + math.floor(time[2]/1000)
 redis.call('XADD', 'gen:'..id, run[2]..'-*', 'end', finish,
@@ -165,14 +168,14 @@ class Log:
     ended: bool = False
 
 
-def create(client: redis.Redis[bytes], request: Request) -> bool:
+def create(client: redis.Redis, request: Request) -> bool:
     """Write a request as the first entry and put it into its model's waiting set; once."""
     args = (request.id, request.model.name, request.user, request.to_json())
     return bool(CREATE(client, *args))
 
 
 def restore(
-    client: redis.Redis[bytes],
+    client: redis.Redis,
     request: Request,
     *,
     fence: int,
@@ -187,14 +190,15 @@ def restore(
     return bool(RESTORE(client, *head, json.dumps(list(tokens)), text, reasoning, created))
 
 
-def expire(client: redis.Redis[bytes], id: str) -> None:
+def expire(client: redis.Redis, id: str) -> None:
     """Let an ended log go when its readers had time to finish."""
     client.expire(LOG + id, KEPT_S)
     client.expire(RUN + id, KEPT_S)
 
 
-def append(client: redis.Redis[bytes], events: Sequence[tuple[int, Tokens]]) -> list[int]:
-    """Log the tokens of one step, (fence, event) each, in one round trip: 1 stop, 0 on, -1 fenced."""
+def append(client: redis.Redis, events: Sequence[tuple[int, Tokens]]) -> list[int]:
+    """Log the tokens of one step, (fence, event) each, in one round trip: 1 stop, 0 on, -1
+    fenced."""
     calls = [
         (
             event.id,
@@ -210,19 +214,20 @@ def append(client: redis.Redis[bytes], events: Sequence[tuple[int, Tokens]]) -> 
     return [int(answer) for answer in APPEND.each(client, calls)]
 
 
-def report(client: redis.Redis[bytes], fence: int, progress: Progress) -> int:
+def report(client: redis.Redis, fence: int, progress: Progress) -> int:
     return int(PROGRESS(client, progress.id, fence, progress.phase, progress.fraction))
 
 
-def finish(client: redis.Redis[bytes], fence: int, event: Finish) -> int:
+def finish(client: redis.Redis, fence: int, event: Finish) -> int:
     """Write the one last entry; a repeat is harmless."""
     return int(END(client, event.id, fence, json.dumps(asdict(event), ensure_ascii=False)))
 
 
-def load(client: redis.Redis[bytes], id: str) -> Log:
+def load(client: redis.Redis, id: str) -> Log:
     """The whole log of a generation, for the worker that claimed it."""
     log = Log()
-    for raw in client.xrange(LOG + id):
+    entries: Any = client.xrange(LOG + id)
+    for raw in entries:
         entry = parse(*raw)
         if entry.request is not None:
             log.request = Request.from_json(entry.request)

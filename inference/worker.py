@@ -1,4 +1,5 @@
-"""The Celery app of the engine room: hears rings, and shows that this worker lives. Needs Redis alone."""
+"""The Celery app of the engine room: hears rings, and shows that this worker lives. Needs Redis
+alone."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ class Pool:
             try:
                 self._client.zadd("workers", {self.name: time.time()})
                 self._client.zremrangebyscore("workers", 0, time.time() - 12 * SEEN)
-                for model in self._client.smembers("models"):
+                models: Any = self._client.smembers("models")
+                for model in models:
                     if self._client.zcard(b"waiting:" + model):
                         self.ring(model.decode())
             except redis.RedisError:

@@ -1,4 +1,5 @@
-"""What an engine promises. It lives in a child process, has one thread and knows nothing of Redis."""
+"""What an engine promises. It lives in a child process, has one thread and knows nothing of
+Redis."""
 
 from __future__ import annotations
 
@@ -24,10 +25,12 @@ class LoadError(Exception):
 
 
 class Engine(Protocol):
-    """Continuous batching behind four calls. Its events for one id: Progress*, Tokens*, one Finish."""
+    """Continuous batching behind four calls. Its events for one id: Progress*, Tokens*, one
+    Finish."""
 
     def load(self, spec: ModelSpec, fast: bool, report: Callable[[float], None]) -> Info:
-        """Load and warm up; `report` gets the fraction. `fast` allows kernels that may crash here."""
+        """Load and warm up; `report` gets the fraction. `fast` allows kernels that may crash
+        here."""
 
     def add(self, job: Job) -> None:
         """Take a job; its first event comes from a later step. Never more than `slots` at once."""

@@ -1,4 +1,5 @@
-"""The simplest engine: says the last message again, a word a step. For tests and demos, never a model."""
+"""The simplest engine: says the last message again, a word a step. For tests and demos, never a
+model."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ class _Run:
 
 
 class EchoEngine:
-    """Deterministic; a token's id is its place in the answer. `delay_ms` in the settings paces it."""
+    """Deterministic; a token's id is its place in the answer. `delay_ms` in the settings paces
+    it."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}

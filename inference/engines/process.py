@@ -1,7 +1,8 @@
 """The engine child: one model, one pipe in, one pipe out, JSON lines. It ends when its pipe closes.
 
 In: {"load": spec, "fast": bool} once, then {"add": job} and {"cancel": id}.
-Out: {"loading": fraction}, then {"ready": info} or {"failed": kind}, then {"events": […]} for each step.
+Out: {"loading": fraction}, then {"ready": info} or {"failed": kind}, then {"events": […]} for each
+step.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.contract import Event, Job, ModelSpec, Request
-from inference.engines.base import Engine, LoadError
+from inference.engines.base import Engine
 from inference.engines.registry import make
 
 log = logging.getLogger("inference.engine")
@@ -68,8 +69,9 @@ def start(pipe: Pipe) -> Engine | None:
     try:
         engine = make(spec.engine)
         info = engine.load(spec, command["fast"], lambda fraction: pipe.send(loading=fraction))
-    except (LoadError, ImportError, KeyError) as error:
-        log.warning("%s cannot be loaded: %s", spec.name, error)
+    except Exception as error:
+        # Whatever it was: a model that cannot be loaded is no reason to try five times.
+        log.exception("%s cannot be loaded.", spec.name)
         pipe.send(failed=getattr(error, "kind", "model_load_failed"))
         return None
     pipe.send(ready=asdict(info))

@@ -1,4 +1,5 @@
-"""Engine names and where their classes are; the heavy module is imported only when it is asked for."""
+"""Engine names and where their classes are; the heavy module is imported only when it is asked
+for."""
 
 from __future__ import annotations
 

@@ -1,1 +1,2 @@
-"""llama.cpp through the low-level bindings of llama-cpp-python: a batch of many sequences per step."""
+"""llama.cpp through the low-level bindings of llama-cpp-python: a batch of many sequences per
+step."""

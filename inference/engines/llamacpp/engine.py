@@ -1,4 +1,5 @@
-"""The scheduler: every step computes one token of each answer and a slice of one prompt, in one batch."""
+"""The scheduler: every step computes one token of each answer and a slice of one prompt, in one
+batch."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class LlamaCppEngine:
     def __init__(self) -> None:
         self._sequences: dict[str, Sequence] = {}
         self._free: list[int] = []
-        self._refused: list[Finish] = []
+        # Ends that were found between two steps.
+        self._early: list[Event] = []
 
     def load(self, spec: ModelSpec, fast: bool, report: Callable[[float], None]) -> Info:
         threads = int(spec.settings.get("threads") or psutil.cpu_count(logical=False) or 1)
@@ -43,6 +45,9 @@ class LlamaCppEngine:
         return Info(self.model.slots, self.model.context_length)
 
     def add(self, job: Job) -> None:
+        if not self._free:
+            # What was cancelled in this very moment still has its slot.
+            self._early += self._retire()
         try:
             self._sequences[job.request.id] = self._begin(job)
         except TooLongError as error:
@@ -55,11 +60,11 @@ class LlamaCppEngine:
             self._sequences[id].cancelled = True
 
     def busy(self) -> bool:
-        return bool(self._sequences or self._refused)
+        return bool(self._sequences or self._early)
 
     def step(self) -> list[Event]:
-        events: list[Event] = [*self._refused, *self._retire()]
-        self._refused = []
+        events: list[Event] = [*self._early, *self._retire()]
+        self._early = []
         rows, ends = self._fill()
         if rows:
             self.model.decode(rows)
@@ -78,8 +83,10 @@ class LlamaCppEngine:
             if not count:
                 continue
             last = len(sequence.tokens) - 1
-            for at in range(sequence.cached, sequence.cached + count):
-                rows.append((sequence.tokens[at], at, sequence.slot, at == last))
+            rows += [
+                (sequence.tokens[at], at, sequence.slot, at == last)
+                for at in range(sequence.cached, sequence.cached + count)
+            ]
             sequence.cached += count
             room -= count if count > 1 else 0
             if not sequence.pending:
@@ -121,7 +128,8 @@ class LlamaCppEngine:
         return sequence
 
     def _prompt(self, job: Job) -> tuple[str, list[int], int]:
-        """The rendered prompt, its tokens, and how many old messages were left out by the user's choice."""
+        """The rendered prompt, its tokens, and how many old messages were left out by the user's
+        choice."""
         messages = list(job.request.messages)
         asked = job.request.sampling.max_tokens or 1024
         reserve = min(asked, self.model.context_length // 4) if job.request.drop_oldest else 1
@@ -129,6 +137,8 @@ class LlamaCppEngine:
         while True:
             text = self.template.render(messages)
             tokens = self.model.tokenize(text, special=True)
+            if not tokens:
+                raise PromptError("The chat template of this model writes nothing.")
             if len(tokens) + reserve <= self.model.context_length:
                 return text, tokens, left_out
             shorter = without_oldest(messages) if job.request.drop_oldest else messages
@@ -140,7 +150,7 @@ class LlamaCppEngine:
     def _refuse(self, job: Job, kind: str, **details: int) -> None:
         details["context_length"] = self.model.context_length
         error = {"kind": kind, **details}
-        self._refused.append(Finish(job.request.id, "error", error=error, stats=dict(details)))
+        self._early.append(Finish(job.request.id, "error", error=error, stats=dict(details)))
 
     def _warm_up(self) -> None:
         """A prompt and a token through every kernel: what crashes on this machine crashes here."""

@@ -1,4 +1,5 @@
-"""The weights, the context and the vocabulary: everything that calls llama.cpp, and nothing that decides."""
+"""The weights, the context and the vocabulary: everything that calls llama.cpp, and nothing that
+decides."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from inference.engines.base import LoadError
 
 log = logging.getLogger("inference.engine")
 
-# Prompt tokens per step: long enough for a fast prefill, short enough that streams beside it do not stall.
+# Prompt tokens per step: long enough for a fast prefill, short enough that streams beside it do
+# not stall.
 SLICE = 256
 # ggml's number of the type; the bindings do not name it.
 BF16 = 30
@@ -65,9 +67,10 @@ class LlamaModel:
         params.n_batch = params.n_ubatch = SLICE + self.slots
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
-        # With f16 ggml uses three attention kernels, by the number of rows, whose logits differ by up to
-        # 0.8: a resumed answer would take another turn. bf16 has one kernel, so a prefill of logged
-        # tokens gives what token by token gave. Costs about a quarter of the speed of a long prefill.
+        # With f16 ggml uses three attention kernels, by the number of rows, whose logits differ by
+        # up to 0.8: a resumed answer would take another turn. bf16 has one kernel, so a prefill of
+        # logged tokens gives what token by token gave. Costs about a quarter of the speed of a long
+        # prefill.
         params.type_k = params.type_v = BF16
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         self.context = llama_cpp.llama_init_from_model(self._model, params)
@@ -79,7 +82,8 @@ class LlamaModel:
         self._batch = llama_cpp.llama_batch_init(SLICE + self.slots, 0, 1)
 
     def decode(self, rows: Sequence[tuple[int, int, int, bool]]) -> None:
-        """One step over (token, position, sequence, wants logits) rows; RuntimeError where it fails."""
+        """One step over (token, position, sequence, wants logits) rows; RuntimeError where it
+        fails."""
         batch = self._batch
         batch.n_tokens = len(rows)
         for i, (token, position, sequence, logits) in enumerate(rows):
@@ -103,7 +107,8 @@ class LlamaModel:
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Token ids of a text; `special` reads marks such as <|im_end|> as the tokens they name."""
-        data = text.encode()
+        # Half a surrogate pair is no text; it must not end the engine.
+        data = text.encode(errors="replace")
         size = len(data) + 16
         ids = (llama_cpp.llama_token * size)()
         count = llama_cpp.llama_tokenize(self.vocab, data, len(data), ids, size, False, special)

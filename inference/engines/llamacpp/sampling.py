@@ -1,4 +1,5 @@
-"""The choice of the next token: llama.cpp's filters, then a draw that depends on seed and position alone.
+"""The choice of the next token: llama.cpp's filters, then a draw that depends on seed and position
+alone.
 
 Because the draw has no state, an answer that was interrupted goes on with the same draws.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import struct
+from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -21,7 +23,8 @@ LOOKBACK = 256
 
 
 class Sampler:
-    """One sequence's way to choose. `accept` must see every token of the answer, resumed ones too."""
+    """One sequence's way to choose. `accept` must see every token of the answer, resumed ones
+    too."""
 
     def __init__(self, sampling: Sampling, vocab_size: int) -> None:
         self._sampling = sampling
@@ -33,8 +36,8 @@ class Sampler:
         """The token at `position` of the answer; shape of logits (vocab_size,)."""
         if self._greedy():
             return int(np.argmax(logits))
-        # By id, not by rank: where two candidates are nearly equal, a rounding error that swaps their
-        # ranks must not move every boundary of the draw.
+        # By id, not by rank: where two candidates are nearly equal, a rounding error that swaps
+        # their ranks must not move every boundary of the draw.
         kept = np.sort(self._filter(logits), order="id")
         if self._sampling.temperature <= 0:
             return int(kept["id"][np.argmax(kept["logit"])])
@@ -70,11 +73,13 @@ class Sampler:
 
 def uniform(seed: int, position: int) -> float:
     """A number in [0, 1) that is random in both arguments and needs no generator's state."""
-    digest = hashlib.blake2b(struct.pack("<QQ", seed, position), digest_size=8).digest()
+    # Any number may be a seed: one that is too big or negative must not end the engine.
+    data = struct.pack("<QQ", seed % (1 << 64), position)
+    digest = hashlib.blake2b(data, digest_size=8).digest()
     return float(int.from_bytes(digest, "little") >> 11) / float(1 << 53)
 
 
-def _filters(sampling: Sampling, vocab_size: int) -> ctypes.c_void_p:
+def _filters(sampling: Sampling, vocab_size: int) -> Any:
     """llama.cpp's sampler chain without its random part, in the order of its own server."""
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
     if sampling.penalizes:

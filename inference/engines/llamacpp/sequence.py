@@ -11,7 +11,8 @@ from inference.parse import Writer
 
 
 class Sequence:
-    """State of one job in one slot. `tokens` are prompt and answer; the first `cached` are computed."""
+    """State of one job in one slot. `tokens` are prompt and answer; the first `cached` are
+    computed."""
 
     def __init__(
         self, job: Job, slot: int, prompt: list[int], sampler: Sampler, writer: Writer
