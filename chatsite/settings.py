@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -27,11 +29,26 @@ DATA_DIR = Path(env.str("CHATSITE_DATA_DIR", default=str(BASE_DIR / "data"))).re
 
 def kept_secret(path: Path) -> str:
     """The signing key of this installation: made at the first start, readable by its owner only."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
-    return path.read_text().strip()
+    try:
+        if not path.exists():
+            keep(path, secrets.token_urlsafe(50))
+        return path.read_text().strip()
+    except OSError as error:
+        # Every command needs it, and this is said to a person: no traceback.
+        raise SystemExit(
+            f"The data directory {path.parent} cannot be used: {error.strerror}."
+        ) from None
+
+
+def keep(path: Path, secret: str) -> None:
+    """Two first starts at the same moment end with one key: whoever links it first."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(secret)
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(draft)
+    draft.unlink()
 
 
 SECRET_KEY = env.str("CHATSITE_SECRET_KEY", default="") or kept_secret(DATA_DIR / "secret_key")

@@ -32,7 +32,7 @@ GATES = {
 LANES = {
     "tests": ["-n", "2", "-m", "not live and not browser"],
     "postgres": ["-n", "2", "tests/site"],
-    "live": ["-m", "live or browser", "-p", "no:randomly"],
+    "live": ["-m", "live or browser", "-p", "no:randomly", "-s"],
 }
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
 NEEDED = ("chromium", "msgfmt", "xgettext")

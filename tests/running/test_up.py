@@ -144,8 +144,8 @@ def test_a_recorded_engine_is_ended(new_site: NewSite) -> None:
         assert engine.wait(5) == -signal.SIGKILL
 
 
-def test_it_listens_on_no_other_port(site: Site) -> None:
-    """R15: the broker and the engines cannot be reached over the network."""
+def test_r15_it_listens_on_no_other_port(site: Site) -> None:
+    """The broker and the engines cannot be reached over the network."""
     mine = {process.pid for process in site.processes()} | {site.up.pid if site.up else 0}
     ports = {
         connection.laddr[1]
@@ -166,6 +166,23 @@ def test_a_redis_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "REDIS_URL" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    done = up(file, "--port", "0")
+    assert done.returncode == 1
+    assert str(file) in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_shared_folder_is_not_closed_to_the_others(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    done = up(tmp_path, "--port", "0")
+    assert done.returncode == 1
+    assert "a folder of its own" in done.stdout
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
 
 
 def test_the_broker_is_private(site: Site) -> None:
