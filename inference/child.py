@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -75,7 +76,9 @@ class Child:
         """End it now and wait until it is gone."""
         self._process.kill()
         self._process.wait()
-        self._in.close()
+        # What was not written any more is not missed.
+        with contextlib.suppress(BrokenPipeError):
+            self._in.close()
         self._out.close()
         self._record.unlink(missing_ok=True)
 

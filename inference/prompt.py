@@ -5,14 +5,20 @@ from __future__ import annotations
 
 import ctypes
 import json
+import resource
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
-from jinja2 import TemplateError
+from jinja2 import TemplateError, Undefined
+from jinja2.exceptions import SecurityError
 from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
+from jinja2.utils import Namespace
 
 from inference.contract import Message
 
@@ -24,6 +30,11 @@ CHATML = (
 SECONDS = 2.0
 # Characters of template output beyond the messages' own; no real template comes near.
 EXTRA = 200_000
+# Memory that a template may take beyond what the process has, in bytes.
+MEMORY = 256 << 20
+# Above this many bits or elements, arithmetic would take seconds in which no thread can be stopped.
+BIGGEST = 1_000_000
+Result = TypeVar("Result")
 
 
 class PromptError(Exception):
@@ -36,22 +47,40 @@ class TooSlowError(PromptError):
     """Raised inside the rendering thread when its time is up."""
 
 
+class Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, and arithmetic that cannot hold the interpreter for long."""
+
+    # Those that grow their operands; the rest is bounded by the memory and the time.
+    intercepted_binops = frozenset({"*", "**"})
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        # The sandbox would print nothing in its place: no honest template asks for such a thing.
+        raise SecurityError(f"{attribute!r} is not for templates.")
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and not (_bits(left) * abs(right) <= BIGGEST):
+            raise PromptError("The chat template of this model computes too much.")
+        if operator == "*" and _bits(left) + _bits(right) > BIGGEST:
+            raise PromptError("The chat template of this model computes too much.")
+        return super().call_binop(context, operator, left, right)
+
+
+def _bits(value: Any) -> int:
+    return value.bit_length() if isinstance(value, int) else 0
+
+
 class Template:
     """A compiled chat template; `render` may be called again and again."""
 
     def __init__(self, source: str, *, bos: str = "", eos: str = "") -> None:
         """Compile; raises PromptError where the source is no template."""
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-        )
+        environment = Environment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.filters["tojson"] = _tojson
-        environment.globals = {"raise_exception": _raise, "strftime_now": _now, "range": range}
-        environment.globals["namespace"] = _namespace()
+        environment.globals = {"raise_exception": _raise, "strftime_now": _now, "range": safe_range}
+        environment.globals["namespace"] = Namespace
         self._tokens = {"bos_token": bos, "eos_token": eos}
-        try:
-            self._template = environment.from_string(source)
-        except TemplateError as error:
-            raise PromptError("The chat template of this model is damaged.") from error
+        # Bounded, too: Jinja computes constant expressions when it compiles.
+        self._template = _bounded(lambda: environment.from_string(source))
 
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt for these messages, ending where the answer begins; raises PromptError."""
@@ -72,9 +101,9 @@ class Template:
         return "".join(parts)
 
 
-def _bounded(work: Any) -> str:
-    """Run `work` in a thread of its own and stop it when its time is up."""
-    result: list[str] = []
+def _bounded(work: Callable[[], Result]) -> Result:
+    """Run `work` in a thread of its own and stop it when its time or its memory is up."""
+    result: list[Result] = []
     failure: list[BaseException] = []
 
     def run() -> None:
@@ -84,8 +113,9 @@ def _bounded(work: Any) -> str:
             failure.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(SECONDS)
+    with _short_of_memory():
+        thread.start()
+        thread.join(SECONDS)
     if thread.is_alive():
         _interrupt(thread)
         raise PromptError("The chat template of this model takes too long.")
@@ -94,6 +124,26 @@ def _bounded(work: Any) -> str:
             raise failure[0]
         raise PromptError("The chat template of this model refuses these messages.") from failure[0]
     return result[0]
+
+
+@contextmanager
+def _short_of_memory() -> Iterator[None]:
+    """Let the whole process grow by no more than MEMORY for a while: 'x' doubled forty times is a
+    terabyte. The engine child computes nothing else meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        yield
+        return
+    limit = pages * resource.getpagesize() + MEMORY
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _interrupt(thread: threading.Thread) -> None:
@@ -112,9 +162,3 @@ def _now(form: str) -> str:
 
 def _tojson(value: Any, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _namespace() -> Any:
-    from jinja2.utils import Namespace
-
-    return Namespace
