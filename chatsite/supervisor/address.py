@@ -36,9 +36,7 @@ class Listener:
 
 def listen(host: str, port: int) -> Listener:
     if not 0 <= port <= 65535:
-        raise Trouble(
-            "port", f"There is no port {port}. Choose one from 1024 to 65535 with --port."
-        )
+        raise Trouble("port", f"There is no port {port}. Choose one up to 65535 with --port.")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror:
