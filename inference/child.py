@@ -99,10 +99,12 @@ class Child:
 
     def _note(self, records: Path) -> Path:
         """What `up` looks for to end a child that a killed worker left behind."""
-        records.mkdir(parents=True, exist_ok=True)
         record = records / f"{self.pid}.json"
-        created = psutil.Process(self.pid).create_time()
-        record.write_text(json.dumps({"pid": self.pid, "created": created}))
+        # A full disk is no reason to do without an engine: its environment is marked, too.
+        with contextlib.suppress(OSError):
+            records.mkdir(parents=True, exist_ok=True)
+            created = psutil.Process(self.pid).create_time()
+            record.write_text(json.dumps({"pid": self.pid, "created": created}))
         return record
 
 

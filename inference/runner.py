@@ -91,6 +91,8 @@ class Host(threading.Thread):
         # The next request wants other settings of the model: first those that run are brought to
         # an end.
         self._draining = False
+        # Taken over by others, but their slots in the child are free only when it has said so.
+        self._leaving: set[str] = set()
         self._used = time.monotonic()
         self._ending = False
         self._ear, self._bell = os.pipe()
@@ -144,7 +146,7 @@ class Host(threading.Thread):
         self._draining = self._draining and bool(self.runs)
         if self.child is None or self.info is None or self._draining:
             return not self.runs
-        return len(self.runs) < self.info.slots
+        return len(self.runs) + len(self._leaving) < self.info.slots
 
     def _take(self, claim: lease.Claim) -> None:
         # Before the log is read: it may be what this cannot be done with.
@@ -164,6 +166,8 @@ class Host(threading.Thread):
             self._end_child()
         run = Run(claim.id, claim.fence, job, len(job.tokens))
         self.runs[run.key] = run
+        if run.position:
+            log.info("%s: %s goes on after %s tokens.", self.model, run.id, run.position)
         self._used = time.monotonic()
         if self.child is None:
             self._start(job.request.model)
@@ -230,6 +234,7 @@ class Host(threading.Thread):
     # Writing the log
 
     def _write(self, events: list[Event]) -> None:
+        self._leaving -= {event.id for event in events if isinstance(event, Finish)}
         held = [event for event in events if event.id in self.runs]
         tokens = [(self.runs[e.id], e) for e in held if isinstance(e, Tokens)]
         if tokens:
@@ -252,6 +257,8 @@ class Host(threading.Thread):
         if answer < 0:
             log.warning("%s: generation %s was taken over.", self.model, run.id)
             del self.runs[key]
+            if self.info:
+                self._leaving.add(key)
         if not run.stopping and self.child and self.info:
             self.child.cancel(key)
             run.stopping = True
@@ -290,7 +297,9 @@ class Host(threading.Thread):
             return
         limit = self._settings.load_hang_s
         if self.info:
-            limit = max(self._settings.hang_s, 50 * self._pulse.slowest)
+            # Not without bound: a pause of the whole machine looks like one very slow step.
+            patience = min(50 * self._pulse.slowest, 10 * self._settings.hang_s)
+            limit = max(self._settings.hang_s, patience)
         if self.runs and self._pulse.silent() > limit:
             log.error("%s: the engine makes no step and is ended.", self.model)
             self._end_child()
@@ -335,6 +344,7 @@ class Host(threading.Thread):
         if self.child:
             self.child.end()
         self.child = self.info = None
+        self._leaving.clear()
 
     def _retreat(self) -> None:
         """Give everything back as far as Redis takes it; the rest lapses."""
@@ -356,7 +366,8 @@ class Host(threading.Thread):
             except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError):
                 log.warning("%s: Redis does not answer, trying again.", self.model)
             except redis.ResponseError as error:
-                if not str(error).startswith("MISCONF"):
+                # Not at the beginning: a pipeline says before it which of its commands it was.
+                if "MISCONF" not in str(error):
                     raise
                 log.warning("%s: Redis cannot write to its disk, trying again.", self.model)
             else:

@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from chatsite.gateway.broker import connect_async
 from chatsite.gateway.notices import STREAM as NOTICES
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 PACE = 0.03
 # Seconds between two looks at the places in the queue.
 QUEUE_PACE = 1.0
+# Seconds that one reader may hold up the others before it is let go.
+PATIENCE = 5.0
 EntryId = tuple[int, int]
 BEGIN: EntryId = (0, 0)
 
@@ -36,8 +39,8 @@ class Follower:
         self,
         id: str,
         model: str,
-        deliver: Callable[[Sequence[stream.Entry]], Awaitable[None]],
-        queued: Callable[[int], Awaitable[None]],
+        deliver: Callable[[Follower, Sequence[stream.Entry]], Awaitable[None]],
+        queued: Callable[[Follower, int], Awaitable[None]],
     ) -> None:
         self.id, self.model = id, model
         self.deliver, self.queued = deliver, queued
@@ -58,29 +61,42 @@ Listener = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Hub:
-    """Lives in the event loop of the web process, as long as it has a follower or a listener."""
+    """Lives in the event loop of the web process. Its one reading task alone hands out entries, so
+    that a follower gets them in order and once."""
 
     def __init__(self) -> None:
-        self._followers: dict[str, set[Follower]] = defaultdict(set)
+        self._followers: dict[str, set[Follower]] = {}
         self._listeners: set[Listener] = set()
-        self._cursors: dict[str, EntryId] = {}
-        self._notice = "$"
+        self._notice = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._reader_id: int | None = None
         self._down = False
+        # Counts the followers that came; the reading task says which of them its read knows of.
+        self._came = self._known = 0
 
     def open(self) -> None:
         """Start its tasks in the running loop; call it as often as you like."""
         if not self._tasks or any(task.done() for task in self._tasks):
             for task in self._tasks:
                 task.cancel()
+            self._begun = asyncio.Event()
             self._client = connect_async(max_connections=16, socket_timeout=10)
             self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._queue())]
+
+    async def close(self) -> None:
+        """End its tasks and connections; it can be opened again, also in another loop."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await self._client.aclose()
+        self.__init__()  # type: ignore[misc]
 
     async def listen(self, listener: Listener) -> None:
         """Give it every notice from now on."""
         self.open()
         self._listeners.add(listener)
+        await self._begun.wait()
         if self._down:
             await listener({"topic": "trouble", "kind": "broker"})
 
@@ -91,57 +107,71 @@ class Hub:
         """Give it the log from its position on. False where there is no log (any more)."""
         self.open()
         key = stream.LOG + follower.id
-        low = f"({follower.last[0]}-{follower.last[1]}"
-        entries = await self._client.xrange(key, min=low)
-        if not entries and not await self._client.exists(key):
+        tail = await self._tail(key)
+        if tail == BEGIN:
             return False
-        self._followers[key].add(follower)
-        await self._hand(follower, entries)
-        self._cursors[key] = max(self._cursors.get(key, BEGIN), follower.last)
+        if tail < follower.last:
+            # The log was put back and ended before the reader's position: it must hear of the end.
+            follower.last = BEGIN
+        self._followers.setdefault(key, set()).add(follower)
         await self._wake()
         return True
 
     def unfollow(self, follower: Follower) -> None:
         key = stream.LOG + follower.id
-        self._followers[key].discard(follower)
-        if not self._followers[key]:
-            del self._followers[key]
-            self._cursors.pop(key, None)
+        group = self._followers.get(key, set())
+        group.discard(follower)
+        if not group:
+            self._followers.pop(key, None)
 
     async def _wake(self) -> None:
-        """The read that waits does not know of the new log yet."""
-        if self._reader_id is not None:
-            with contextlib.suppress(redis.RedisError):
+        """The read that waits does not know of the new follower yet. It may also be on its way and
+        not wait yet, so once is not enough."""
+        self._came += 1
+        mine = self._came
+        while self._known < mine and self._reader_id is not None:
+            try:
                 await self._client.client_unblock(self._reader_id)
+            except redis.RedisError:
+                return
+            await asyncio.sleep(0.01)
 
     async def _read(self) -> None:
         pause = 0.1
         while True:
             try:
-                async with connect_async(single_connection_client=True) as reader:
+                # No tries of its own: after a failure the logs have to be looked at anew.
+                once = Retry(NoBackoff(), 0)
+                async with connect_async(
+                    single_connection_client=True, socket_timeout=15, retry=once
+                ) as reader:
                     self._reader_id = await reader.client_id()
                     await self._recover()
                     pause = 0.1
                     while True:
                         await self._read_once(reader)
             except (redis.RedisError, OSError) as error:
-                self._reader_id = None
                 await self._fail(error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 1.0)
+            except Exception as error:
+                log.exception("The reading of the logs failed and begins again.")
+                await self._fail(error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
 
     async def _read_once(self, reader: redis.asyncio.Redis) -> None:
-        keys: dict[str, str] = {key: f"{at}-{n}" for key, (at, n) in self._cursors.items()}
-        answer = await reader.xread({NOTICES: self._notice, **keys}, block=5000, count=1000)
+        self._known = self._came
+        starts = {key: min(f.last for f in group) for key, group in self._followers.items()}
+        places = {key: f"{at}-{n}" for key, (at, n) in starts.items()}
+        answer: Any = await reader.xread({NOTICES: self._notice, **places}, block=5000, count=1000)
         for raw, entries in answer or ():
             key = raw.decode()
             if key == NOTICES:
                 await self._announce(entries)
                 continue
             for follower in list(self._followers.get(key, ())):
-                await self._hand(follower, entries)
-            if key in self._cursors:
-                self._cursors[key] = max(self._cursors[key], _entry_id(entries[-1][0]))
+                # One that came meanwhile, from further back, gets all of it by the next read.
+                if follower.last >= starts[key]:
+                    await self._hand(follower, entries)
         if answer:
             await asyncio.sleep(PACE)
 
@@ -150,14 +180,15 @@ class Hub:
         if not fresh:
             return
         follower.last = _entry_id(fresh[-1][0])
-        entries = [stream.parse(id, fields) for id, fields in fresh]
-        follower.waiting = entries[-1].request is not None or entries[-1].phase == "waiting"
         try:
-            await follower.deliver(entries)
+            entries = [stream.parse(id, fields) for id, fields in fresh]
+            follower.waiting = entries[-1].request is not None or entries[-1].phase == "waiting"
+            async with asyncio.timeout(PATIENCE):
+                await follower.deliver(follower, entries)
         except Exception:
             log.exception("A reader of %s failed and is let go.", follower.id)
             self.unfollow(follower)
-        follower.position = max(follower.position, entries[-1].position)
+        follower.position = max(follower.position, follower.last[0])
 
     async def _announce(self, entries: Sequence[tuple[bytes, Any]]) -> None:
         for id, fields in entries:
@@ -167,29 +198,39 @@ class Hub:
     async def _tell(self, notice: dict[str, Any]) -> None:
         for listener in list(self._listeners):
             try:
-                await listener(notice)
+                async with asyncio.timeout(PATIENCE):
+                    await listener(notice)
             except Exception:
                 log.exception("A listener failed and is let go.")
                 self.unlisten(listener)
 
     async def _fail(self, error: Exception) -> None:
+        self._reader_id = None
         if not self._down:
             self._down = True
             log.warning("Redis does not answer (%s); the readers wait.", type(error).__name__)
             await self._tell({"topic": "trouble", "kind": "broker"})
+        self._begun.set()
 
     async def _recover(self) -> None:
-        """Back after a failure: a log that was put back may begin behind what was read of it."""
+        """Connected: notices count from here on, and a log that was put back may begin behind what
+        was read of it."""
+        if not self._notice:
+            last: Any = await self._client.xrevrange(NOTICES, count=1)
+            self._notice = last[0][0].decode() if last else "0-0"
+        for key, followers in list(self._followers.items()):
+            tail = await self._tail(key)
+            for follower in followers:
+                follower.last = min(follower.last, tail)
+        self._begun.set()
         if self._down:
             self._down = False
             await self._tell({"topic": "trouble", "kind": "ok"})
-        for key, followers in self._followers.items():
-            tails = await self._client.xrevrange(key, count=1)
-            tail = _entry_id(tails[0][0]) if tails else BEGIN
-            if tail < self._cursors.get(key, BEGIN):
-                self._cursors[key] = tail
-                for follower in followers:
-                    follower.last = min(follower.last, tail)
+
+    async def _tail(self, key: str) -> EntryId:
+        """The last entry of a log; BEGIN where there is none."""
+        tails: Any = await self._client.xrevrange(key, count=1)
+        return _entry_id(tails[0][0]) if tails else BEGIN
 
     async def _queue(self) -> None:
         """Tell those who wait how many are before them, when it changes."""
@@ -203,8 +244,16 @@ class Hub:
                 client.queue_ahead(pipe, [(f.model, f.id) for f in waiting])
                 for follower, ahead in zip(waiting, await pipe.execute(), strict=True):
                     if ahead is not None and ahead != follower.ahead:
-                        follower.ahead = ahead
-                        await follower.queued(ahead)
+                        await self._queued(follower, ahead)
+
+    async def _queued(self, follower: Follower, ahead: int) -> None:
+        follower.ahead = ahead
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await follower.queued(follower, ahead)
+        except Exception:
+            log.exception("A reader of %s failed and is let go.", follower.id)
+            self.unfollow(follower)
 
 
 def _entry_id(raw: bytes) -> EntryId:

@@ -177,7 +177,11 @@ function noticed(event) {
 /** @param {Event} event */
 function troubled(event) {
   const { kind } = /** @type {CustomEvent} */ (event).detail;
-  sayConnection(kind === "ok" ? "" : gettext("The answer is held up for a moment. It goes on by itself."));
+  const words =
+    kind === "storage"
+      ? gettext("The server's disk is full, so the answer waits. It goes on when there is room again.")
+      : gettext("The answer is held up for a moment. It goes on by itself.");
+  sayConnection(kind === "ok" ? "" : words);
 }
 
 /** Readers who hear the page are told once that an answer is there, not word by word. */
