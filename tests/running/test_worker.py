@@ -52,4 +52,4 @@ def test_it_says_what_it_needs(tmp_path: Path) -> None:
 def reports(client: redis.Redis, pid: int) -> bool:
     """Workers are named by their machine and their process."""
     names = client.zrangebyscore("workers", time.time() - 5, "+inf")
-    return any(bytes(name).endswith(f"-{pid}".encode()) for name in names)
+    return any(str(name).rstrip("'").endswith(f"-{pid}") for name in names)
