@@ -25,6 +25,7 @@ GATES = {
     "imports": ["lint-imports"],
     "templates": ["djlint", "--lint", "--quiet", "templates"],
     "template-format": ["djade", "--target-version", "5.2", "--check", *TEMPLATES],
+    "scripts": ["npx", "--yes", "@biomejs/biome@2.6.8", "check"],
     "types": ["mypy"],
     "migrations": [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
 }
@@ -35,7 +36,7 @@ LANES = {
     "live": ["-m", "live or browser", "-p", "no:randomly", "-s"],
 }
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
-NEEDED = ("chromium", "msgfmt", "xgettext")
+NEEDED = ("chromium", "msgfmt", "npx", "xgettext")
 
 
 def main(wanted: list[str]) -> int:
@@ -58,7 +59,11 @@ def main(wanted: list[str]) -> int:
 
 def gate(name: str) -> bool:
     title(name)
-    return subprocess.run(tool(GATES[name]), cwd=ROOT).returncode == 0
+    command = tool(GATES[name])
+    if shutil.which(command[0]) is None:
+        print(f"{command[0]} is not installed.")
+        return "CI" not in os.environ
+    return subprocess.run(command, cwd=ROOT).returncode == 0
 
 
 def lane(name: str, counts: Counter[str]) -> bool:
