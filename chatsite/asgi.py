@@ -12,9 +12,24 @@ from django.urls import path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 pages = get_asgi_application()
 
-# Only now: these need the models.
+# Only now: these need the models, and daphne its reactor.
+from daphne import server  # noqa: E402
+from daphne.ws_protocol import WebSocketFactory  # noqa: E402
+
 from chatsite.chat.consumers import ChatConsumer  # noqa: E402
 from chatsite.chat.origin import SameOrigin  # noqa: E402
+
+
+class SmallFrames(WebSocketFactory):  # type: ignore[misc] - daphne has no types
+    """Refuses a big frame while it comes; else one of a gigabyte would be kept until its end."""
+
+    def resetProtocolOptions(self) -> None:  # noqa: N802 - the name is autobahn's
+        super().resetProtocolOptions()
+        self.maxFramePayloadSize = self.maxMessagePayloadSize = 64 << 10
+
+
+# daphne has no option for it; it makes its factory after it has read this module.
+server.WebSocketFactory = SmallFrames
 
 sockets = URLRouter([path("ws/", ChatConsumer.as_asgi())])
 application = ProtocolTypeRouter(

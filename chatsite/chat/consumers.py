@@ -1,12 +1,14 @@
-"""The WebSocket of the chat page: follow, stop, notices. Writes no row; every message is checked anew."""
+"""The WebSocket of the chat page: follow, stop, notices. Writes no row; every message is checked
+anew."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -26,13 +28,15 @@ from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import Entry
 
 log = logging.getLogger(__name__)
-# Bounded, and not the one thread that all of Channels shares by default: ten sockets that wait there
-# for the database would wait for each other.
+# Bounded, and not the one thread that all of Channels shares by default: ten sockets that wait
+# there for the database would wait for each other.
 POOL = ThreadPoolExecutor(4, thread_name_prefix="socket-db")
 SIGNED_OUT = 4401
 # A frame from a browser is a few dozen bytes; the followed answers of one page are a handful.
 FRAME_BYTES = 4096
 FOLLOWED = 50
+# More than this in a minute wants only who follows the same answers over and over.
+MINUTE_CHARS = 32 << 20
 Answer = TypeVar("Answer")
 
 
@@ -42,15 +46,16 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.followers: dict[str, Follower] = {}
         self.user: User | None = None
+        self.doubted = False
+        self.spent, self.since = 0, time.monotonic()
+        self.rechecks: set[asyncio.Task[bool]] = set()
         await self.accept()
-        if await self._admit():
-            await hub.listen(self.hear)
+        # Before the session is looked at: what is revoked from now on is heard.
+        await hub.listen(self.hear)
+        await self._admit()
 
     async def disconnect(self, code: int) -> None:
-        hub.unlisten(self.hear)
-        for follower in self.followers.values():
-            hub.unfollow(follower)
-        self.followers.clear()
+        self._let_go()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         message = read(text_data)
@@ -71,7 +76,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await self.unfollow(message)
         if len(self.followers) >= FOLLOWED:
             await self.unfollow({"generation": next(iter(self.followers))})
-        follower = Follower(id, row.model, partial(self.deliver, id), partial(self.queued, id))
+        follower = Follower(id, row.model, self.deliver, self.queued)
         follower.start_at(message["cursor"])
         self.followers[id] = follower
         try:
@@ -100,27 +105,32 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     # What the hub brings
 
-    async def deliver(self, id: str, entries: Sequence[Entry]) -> None:
-        follower = self.followers[id]
-        for frame in frames.frames(id, follower.position, entries, self.language):
+    async def deliver(self, follower: Follower, entries: Sequence[Entry]) -> None:
+        if self.followers.get(follower.id) is not follower:
+            return
+        for frame in frames.frames(follower.id, follower.position, entries, self.language):
             await self._say(frame)
         if entries[-1].end is not None:
-            await self.unfollow({"generation": id})
+            await self.unfollow({"generation": follower.id})
 
-    async def queued(self, id: str, ahead: int) -> None:
-        await self._say(frames.state(id, "waiting", ahead=ahead))
+    async def queued(self, follower: Follower, ahead: int) -> None:
+        await self._say(frames.state(follower.id, "waiting", ahead=ahead))
 
     async def hear(self, notice: dict[str, Any]) -> None:
         """A hint for everybody or for one person; what concerns others is not passed on."""
         fields = {key: value for key, value in notice.items() if key not in {"user", "topic"}}
         whom, topic = notice.get("user"), notice["topic"]
-        if whom is not None and (self.user is None or whom != self.user.pk):
+        # A look at the session that is under way may have been too early.
+        self.doubted = self.doubted or topic == "revoked"
+        if self.user is None or whom not in {None, self.user.pk}:
             return
         if topic == "revoked":
             if fields.get("session") in {None, self.session_key}:
-                await self.close(SIGNED_OUT)
+                await self._leave(SIGNED_OUT)
         elif topic == "trouble":
             await self._say(frames.trouble(fields["kind"]))
+            if fields["kind"] == "ok":
+                self._recheck()
         else:
             await self._say(frames.notice(topic, fields))
 
@@ -129,12 +139,32 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _admit(self) -> bool:
         """Whether the session still holds: asked with every message, not once per socket."""
         self.session_key: str | None = self.scope["session"].session_key
-        self.user = await self._db(person, self.session_key)
+        self.doubted = True
+        while self.doubted:
+            self.doubted = False
+            self.user = await self._db(person, self.session_key)
         if self.user is None:
-            await self.close(SIGNED_OUT)
+            await self._leave(SIGNED_OUT)
             return False
         self.language = self.user.language or spoken(self.scope)
         return True
+
+    def _recheck(self) -> None:
+        """What was revoked while Redis was away, nobody could be told."""
+        task = asyncio.create_task(self._admit())
+        self.rechecks.add(task)
+        task.add_done_callback(self.rechecks.discard)
+
+    async def _leave(self, code: int) -> None:
+        """Nothing more is said from this moment, however long the browser takes to hang up."""
+        self._let_go()
+        await self.close(code)
+
+    def _let_go(self) -> None:
+        hub.unlisten(self.hear)
+        for follower in self.followers.values():
+            hub.unfollow(follower)
+        self.followers.clear()
 
     async def _mine(self, id: str) -> Generation | None:
         assert self.user
@@ -146,11 +176,20 @@ class ChatConsumer(AsyncWebsocketConsumer):
         return answer
 
     async def _say(self, frame: frames.Frame) -> None:
-        await self.send(text_data=json.dumps(frame, ensure_ascii=False))
+        text = json.dumps(frame, ensure_ascii=False)
+        # The server keeps what a browser does not read, and tells nobody how much that is.
+        if time.monotonic() - self.since > 60:
+            self.spent, self.since = 0, time.monotonic()
+        self.spent += len(text)
+        if self.spent > MINUTE_CHARS:
+            await self._leave(1008)
+        else:
+            await self.send(text_data=text)
 
 
 def person(session_key: str | None) -> User | None:
-    """Whose session this is, as of now: active, with the password that the session was made with."""
+    """Whose session this is, as of now: active, with the password that the session was made
+    with."""
     request = HttpRequest()
     request.session = SessionStore(session_key)
     user = get_user(request)

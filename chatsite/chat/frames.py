@@ -1,4 +1,5 @@
-"""What the WebSocket says: entries of the log as JSON frames. Pure functions; see docs/architecture.md."""
+"""What the WebSocket says: entries of the log as JSON frames. Pure functions; see
+docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -18,14 +19,15 @@ STATUSES = {"stop": "done", "length": "done", "cancelled": "stopped", "error": "
 def frames(id: str, cursor: int, entries: Sequence[Entry], language: str) -> list[Frame]:
     """One delta for all tokens that came together, then where it stands or how it ended.
 
-    `cursor` is the position that the reader has. An entry that began before it (a log that was put back in
-    one piece) makes a delta with `replace`: its text takes the place of all that the reader has.
+    `cursor` is the position that the reader has. An entry that began before it (a log that was put
+    back in one piece) makes a delta with `replace`: its text takes the place of all that the
+    reader has.
     """
     out: list[Frame] = []
     tokens = [entry for entry in entries if entry.tokens is not None and entry.position > cursor]
     if tokens:
         begin = tokens[0].position - len(tokens[0].tokens or ())
-        out.append(delta(id, begin, tokens, replace=begin != cursor))
+        out.append(delta(id, begin, tokens, replace=begin == 0 < cursor))
     last = entries[-1]
     if last.end is not None:
         finish = last.end.finish

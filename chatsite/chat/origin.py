@@ -13,8 +13,8 @@ from django.http.request import split_domain_port, validate_host
 class SameOrigin:
     """Refuses a handshake whose Origin is not the Host, or whose Host is not one of ours (R18).
 
-    Stricter than a list of hosts: cookies do not tell ports apart, so a page of another program on the
-    same machine would come in with the reader's session.
+    Stricter than a list of hosts: cookies do not tell ports apart, so a page of another program on
+    the same machine would come in with the reader's session.
     """
 
     def __init__(self, application: Any) -> None:
@@ -28,7 +28,10 @@ class SameOrigin:
 def is_own(scope: dict[str, Any]) -> bool:
     headers = dict(scope.get("headers", ()))
     host = headers.get(b"host", b"").decode("latin-1").lower()
-    origin = urlsplit(headers.get(b"origin", b"").decode("latin-1").lower())
+    try:
+        origin = urlsplit(headers.get(b"origin", b"").decode("latin-1").lower())
+    except ValueError:
+        return False
     domain, _ = split_domain_port(host)
     ours = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
     return ours and origin.scheme in {"http", "https"} and origin.netloc == host

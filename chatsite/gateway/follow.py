@@ -96,7 +96,9 @@ class Hub:
         """Give it every notice from now on."""
         self.open()
         self._listeners.add(listener)
-        await self._begun.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._begun.wait()
         if self._down:
             await listener({"topic": "trouble", "kind": "broker"})
 
@@ -161,7 +163,7 @@ class Hub:
     async def _read_once(self, reader: redis.asyncio.Redis) -> None:
         self._known = self._came
         starts = {key: min(f.last for f in group) for key, group in self._followers.items()}
-        places = {key: f"{at}-{n}" for key, (at, n) in starts.items()}
+        places: dict[Any, Any] = {key: f"{at}-{n}" for key, (at, n) in starts.items()}
         answer: Any = await reader.xread({NOTICES: self._notice, **places}, block=5000, count=1000)
         for raw, entries in answer or ():
             key = raw.decode()
