@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from ipaddress import ip_address
 
 import psutil
@@ -53,4 +54,14 @@ def addresses() -> list[str]:
 
 def names() -> list[str]:
     short = socket.gethostname().lower()
-    return [short, socket.getfqdn().lower(), f"{short.split('.')[0]}.local"]
+    return [short, full_name() or short, f"{short.split('.')[0]}.local"]
+
+
+def full_name() -> str:
+    """What the name service calls this machine. Without internet it may not answer for many
+    seconds, and the site would start so much later: it is asked beside and not waited for long."""
+    answer: list[str] = []
+    asking = threading.Thread(target=lambda: answer.append(socket.getfqdn()), daemon=True)
+    asking.start()
+    asking.join(1)
+    return answer[0].lower() if answer else ""
