@@ -6,6 +6,8 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from chatsite.accounts.models import User
 from chatsite.catalogue.models import Model
 from chatsite.gateway import notices
@@ -24,7 +26,7 @@ def register_starter() -> Model | None:
     return _register(
         STARTER,
         title="SmolLM2 135M Instruct",
-        description="Very small and quick: good for a first try, not for facts.",
+        description=gettext_noop("Very small and quick: good for a first try, not for facts."),
         engine="llamacpp",
         source={"package": PACKAGE, "file": "SmolLM2-135M-Instruct.Q4_1.gguf"},
         settings={"context_length": 8192},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext
 
 
 class Model(models.Model):
@@ -22,3 +23,8 @@ class Model(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.name
+
+    @property
+    def about(self) -> str:
+        """The description as the reader sees it: one that we wrote is there in their language."""
+        return gettext(self.description) if self.description else ""

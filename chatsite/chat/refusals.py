@@ -52,7 +52,8 @@ def too_long(limit: int, length: int) -> Refusal:
 
 
 def bad_setting(field: str, label: str, problem: str) -> Refusal:
-    return Refusal("bad_setting", 400, f"{label}: {problem}", field=field)
+    message = gettext("%(setting)s: %(problem)s") % {"setting": label, "problem": problem}
+    return Refusal("bad_setting", 400, message, field=field)
 
 
 def busy(generation: str) -> Refusal:

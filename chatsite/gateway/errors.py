@@ -38,18 +38,15 @@ def explain(error: dict[str, Any]) -> str:
 
 
 def _too_long(error: dict[str, Any]) -> str:
-    advice = gettext(
-        "You can leave out the oldest messages, shorten your message, or start a new conversation. "
-        "Nothing was cut."
-    )
+    # Whole paragraphs: what stands between two sentences differs from language to language.
     needed, room = error.get("prompt_tokens"), error.get("context_length")
     if needed is None or room is None:
-        return gettext("This conversation is longer than the model can read.") + " " + advice
-    return (
-        gettext(
-            "This conversation has %(needed)d tokens, but the model can read only %(room)d at once."
+        return gettext(
+            "This conversation is longer than the model can read. You can leave out the oldest "
+            "messages, shorten your message, or start a new conversation. Nothing was cut."
         )
-        % {"needed": needed, "room": room}
-        + " "
-        + advice
-    )
+    return gettext(
+        "This conversation has %(needed)d tokens, but the model can read only %(room)d at once. "
+        "You can leave out the oldest messages, shorten your message, or start a new conversation. "
+        "Nothing was cut."
+    ) % {"needed": needed, "room": room}

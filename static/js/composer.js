@@ -73,7 +73,7 @@ function refreshGauge() {
   gauge.hidden = !fill;
   if (!fill) return;
   const percent = Math.min(100, Math.round((fill.used / fill.size) * 100));
-  byId("gauge-text").textContent = `${percent} %`;
+  byId("gauge-text").textContent = `${percent}%`;
   gauge.querySelector(".gauge__fill")?.setAttribute("stroke-dasharray", `${Math.max(percent, 1)} 100`);
   const words = interpolate(gettext("%(used)s of %(size)s tokens of the context are in use"), fill, true);
   gauge.title = words;
@@ -145,7 +145,7 @@ function afterSend(event) {
     grow(text);
     document.dispatchEvent(new CustomEvent("chat:said"));
   } else if (!event.detail.successful) {
-    complain(`${reasonOf(event.detail.xhr)} ${gettext("Your message is still in the box.")}`);
+    complain(interpolate(gettext("%s Your message is still in the box."), [reasonOf(event.detail.xhr)]));
     if (!/Mobi/.test(navigator.userAgent)) text.focus();
   }
   refresh();

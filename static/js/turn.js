@@ -210,7 +210,7 @@ function phaseText(state) {
   const percent = Math.round((state?.fraction ?? 0) * 100);
   if (state?.phase === "loading") {
     return percent
-      ? interpolate(gettext("Loading the model, %s"), [`${percent} %`])
+      ? interpolate(gettext("Loading the model, %s"), [`${percent}%`])
       : gettext("Loading the model…");
   }
   if (state?.phase === "reading") return gettext("Reading your message…");
