@@ -20,7 +20,7 @@ from chatsite.chat.consumers import ChatConsumer  # noqa: E402
 from chatsite.chat.origin import SameOrigin  # noqa: E402
 
 
-class SmallFrames(WebSocketFactory):  # type: ignore[misc] - daphne has no types
+class SmallFrames(WebSocketFactory):  # type: ignore[misc]
     """Refuses a big frame while it comes; else one of a gigabyte would be kept until its end."""
 
     def resetProtocolOptions(self) -> None:  # noqa: N802 - the name is autobahn's

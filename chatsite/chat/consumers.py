@@ -49,10 +49,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.doubted = False
         self.spent, self.since = 0, time.monotonic()
         self.rechecks: set[asyncio.Task[bool]] = set()
-        await self.accept()
         # Before the session is looked at: what is revoked from now on is heard.
         await hub.listen(self.hear)
-        await self._admit()
+        user = await self._look()
+        await self.accept()
+        if await self._greet(user) and hub.down:
+            await self._say(frames.trouble("broker"))
 
     async def disconnect(self, code: int) -> None:
         self._let_go()
@@ -138,11 +140,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _admit(self) -> bool:
         """Whether the session still holds: asked with every message, not once per socket."""
+        return await self._greet(await self._look())
+
+    async def _look(self) -> User | None:
         self.session_key: str | None = self.scope["session"].session_key
-        self.doubted = True
-        while self.doubted:
+        while True:
             self.doubted = False
-            self.user = await self._db(person, self.session_key)
+            user = await self._db(person, self.session_key)
+            if not self.doubted:
+                return user
+
+    async def _greet(self, user: User | None) -> bool:
+        self.user = user
         if self.user is None:
             await self._leave(SIGNED_OUT)
             return False

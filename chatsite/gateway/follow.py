@@ -70,7 +70,8 @@ class Hub:
         self._notice = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._reader_id: int | None = None
-        self._down = False
+        # Whether Redis is away.
+        self.down = False
         # Counts the followers that came; the reading task says which of them its read knows of.
         self._came = self._known = 0
 
@@ -99,8 +100,6 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self._begun.wait()
-        if self._down:
-            await listener({"topic": "trouble", "kind": "broker"})
 
     def unlisten(self, listener: Listener) -> None:
         self._listeners.discard(listener)
@@ -208,8 +207,8 @@ class Hub:
 
     async def _fail(self, error: Exception) -> None:
         self._reader_id = None
-        if not self._down:
-            self._down = True
+        if not self.down:
+            self.down = True
             log.warning("Redis does not answer (%s); the readers wait.", type(error).__name__)
             await self._tell({"topic": "trouble", "kind": "broker"})
         self._begun.set()
@@ -225,8 +224,8 @@ class Hub:
             for follower in followers:
                 follower.last = min(follower.last, tail)
         self._begun.set()
-        if self._down:
-            self._down = False
+        if self.down:
+            self.down = False
             await self._tell({"topic": "trouble", "kind": "ok"})
 
     async def _tail(self, key: str) -> EntryId:
