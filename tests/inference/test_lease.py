@@ -1,0 +1,238 @@
+"""Claims: one holder at a time, fair between users, and nothing gets lost between two holders."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from inference import client, lease, stream
+from inference.contract import Finish
+from tests.inference.logs import MODEL, ends, entries, request, status, token, tokens
+
+
+def take(broker: redis.Redis) -> lease.Claim:
+    claim = lease.claim(broker, MODEL, 60_000)
+    assert claim
+    return claim
+
+
+def test_it_works(broker: redis.Redis) -> None:
+    stream.create(broker, request("a"))
+    assert lease.claim(broker, "another", 60_000) is None
+    assert take(broker) == lease.Claim("a", 1, 1)
+    assert lease.claim(broker, MODEL, 60_000) is None
+    lease.release(broker, "a", 1)
+    assert take(broker) == lease.Claim("a", 2, 2)
+    stream.append(broker, [(2, token("a", 1))])
+    lease.release(broker, "a", 2)
+    # A new token is progress: the attempts count anew.
+    assert take(broker) == lease.Claim("a", 3, 1)
+
+
+def test_first_come_first_served(broker: redis.Redis) -> None:
+    for id in ("c", "a", "b"):
+        stream.create(broker, request(id, user=id))
+    assert [take(broker).id for _ in range(3)] == ["c", "a", "b"]
+
+
+def test_who_has_fewest_running_goes_first(broker: redis.Redis) -> None:
+    for id in ("a1", "a2", "a3"):
+        stream.create(broker, request(id, user="alice"))
+    for id in ("b1", "b2"):
+        stream.create(broker, request(id, user="bob"))
+    stream.create(broker, request("c1", user="charlie"))
+    assert [take(broker).id for _ in range(6)] == ["a1", "b1", "c1", "a2", "b2", "a3"]
+
+
+def test_what_is_given_back_keeps_its_place(broker: redis.Redis) -> None:
+    stream.create(broker, request("a"))
+    stream.create(broker, request("b", user="charlie"))
+    claim = take(broker)
+    lease.release(broker, "a", claim.fence)
+    assert take(broker).id == "a"
+
+
+def test_two_never_get_the_same(valkey: str, broker: redis.Redis) -> None:
+    for n in range(60):
+        stream.create(broker, request(f"g{n}", user=str(n % 3)))
+    got: list[str] = []
+
+    def work() -> None:
+        with redis.Redis.from_url(valkey) as own:
+            while claim := lease.claim(own, MODEL, 60_000):
+                got.append(claim.id)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == sorted(f"g{n}" for n in range(60))
+
+
+def test_a_lease_that_is_kept_does_not_lapse(broker: redis.Redis) -> None:
+    stream.create(broker, request("a"))
+    claim = lease.claim(broker, MODEL, 150)
+    assert claim
+    for _ in range(4):
+        time.sleep(0.1)
+        assert lease.renew(broker, 150, [("a", claim.fence)]) == [0]
+        assert lease.lapse(broker) == []
+    time.sleep(0.2)
+    assert lease.lapse(broker) == [MODEL]
+    assert lease.lapse(broker) == []
+    assert status(broker, "a") == "waiting"
+    assert entries(broker, "a")[-1].phase == "waiting"
+    assert lease.renew(broker, 150, [("a", claim.fence)]) == [-1]
+
+
+def test_only_the_holder_gives_back(broker: redis.Redis) -> None:
+    stream.create(broker, request("a"))
+    old = take(broker)
+    lease.release(broker, "a", old.fence)
+    new = take(broker)
+    lease.release(broker, "a", old.fence)
+    assert status(broker, "a") == "running"
+    assert lease.renew(broker, 1000, [("a", old.fence), ("a", new.fence)]) == [-1, 0]
+
+
+def test_an_ended_one_is_never_claimed(broker: redis.Redis) -> None:
+    stream.create(broker, request("a"))
+    claim = take(broker)
+    stream.finish(broker, claim.fence, Finish("a", "stop"))
+    lease.release(broker, "a", claim.fence)
+    assert lease.claim(broker, MODEL, 1000) is None
+    # Even where a stray entry of the queue names it.
+    broker.zadd(f"waiting:{MODEL}", {"a": 1, "unknown": 2})
+    assert lease.claim(broker, MODEL, 1000) is None
+    assert broker.zcard(f"waiting:{MODEL}") == 0
+    assert len(ends(broker, "a")) == 1
+
+
+@pytest.mark.parametrize("state", ["waiting", "running", "done", "unknown"])
+def test_a_stop_in_every_state(broker: redis.Redis, state: str) -> None:
+    fence = 0
+    if state != "unknown":
+        stream.create(broker, request("a"))
+    if state in {"running", "done"}:
+        fence = take(broker).fence
+    if state == "done":
+        stream.finish(broker, fence, Finish("a", "stop"))
+    expected = {"waiting": "", "running": MODEL, "done": "", "unknown": None}
+    for _ in range(2):
+        assert client.cancel(broker, "a") == expected[state]
+    reasons = [end.finish.reason for end in ends(broker, "a")]
+    assert reasons == {"waiting": ["cancelled"], "done": ["stop"]}.get(state, [])
+    assert lease.claim(broker, MODEL, 1000) is None
+    if state == "running":
+        assert lease.renew(broker, 1000, [("a", fence)]) == [1]
+
+
+def test_a_stopped_one_that_waits_again_keeps_its_text(broker: redis.Redis) -> None:
+    stream.create(broker, request("a"))
+    fence = take(broker).fence
+    stream.append(broker, [(fence, token("a", 2, 2))])
+    lease.release(broker, "a", fence)
+    assert client.cancel(broker, "a") == ""
+    (end,) = ends(broker, "a")
+    assert end.stats["completion_tokens"] == 2
+    assert tokens(broker, "a") == [1, 2]
+
+
+def test_the_place_in_the_queue(broker: redis.Redis) -> None:
+    for n in range(3):
+        stream.create(broker, request(f"g{n}"))
+    pipe = broker.pipeline(transaction=False)
+    client.queue_ahead(pipe, [(MODEL, "g0"), (MODEL, "g2"), (MODEL, "x")])
+    assert pipe.execute() == [0, 2, None]
+
+
+class Workers(RuleBasedStateMachine):
+    """Two workers, a steward and a reader who stops, in any order: each position once, one end."""
+
+    broker: redis.Redis
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broker.flushall()
+        # What each worker believes: id -> fence and position. It may be wrong.
+        self.held: list[dict[str, tuple[int, int]]] = [{}, {}]
+        self.made = 0
+
+    @rule(user=st.sampled_from("ab"))
+    def create(self, user: str) -> None:
+        if self.made < 3:
+            stream.create(self.broker, request(f"g{self.made}", user=user))
+            self.made += 1
+
+    @rule(worker=st.integers(0, 1))
+    def claim(self, worker: int) -> None:
+        if claim := lease.claim(self.broker, MODEL, 60_000):
+            position = len(stream.load(self.broker, claim.id).tokens)
+            self.held[worker][claim.id] = (claim.fence, position)
+
+    @rule(worker=st.integers(0, 1), count=st.integers(1, 3), repeat=st.booleans())
+    def write(self, worker: int, count: int, repeat: bool) -> None:
+        for id, (fence, position) in list(self.held[worker].items()):
+            event = (fence, token(id, position + count, count))
+            for _ in range(1 + repeat):
+                (answer,) = stream.append(self.broker, [event])
+            if answer < 0:
+                del self.held[worker][id]
+            else:
+                self.held[worker][id] = (fence, position + count)
+
+    @rule(worker=st.integers(0, 1))
+    def end(self, worker: int) -> None:
+        for id, (fence, _) in self.held[worker].items():
+            stream.finish(self.broker, fence, Finish(id, "stop"))
+        self.held[worker].clear()
+
+    @rule(worker=st.integers(0, 1))
+    def release(self, worker: int) -> None:
+        for id, (fence, _) in self.held[worker].items():
+            lease.release(self.broker, id, fence)
+
+    @rule()
+    def lapse(self) -> None:
+        for id in range(self.made):
+            if self.broker.zscore("leases", f"g{id}") is not None:
+                self.broker.zadd("leases", {f"g{id}": 1})
+        lease.lapse(self.broker)
+
+    @rule(n=st.integers(0, 2))
+    def cancel(self, n: int) -> None:
+        client.cancel(self.broker, f"g{n}")
+
+    @invariant()
+    def each_position_once_and_one_end(self) -> None:
+        for n in range(self.made):
+            log = entries(self.broker, f"g{n}")
+            found = [t for entry in log for t in entry.tokens or ()]
+            assert found == list(range(1, len(found) + 1))
+            finished = [entry for entry in log if entry.end]
+            assert len(finished) == (status(self.broker, f"g{n}") == "done")
+            assert not finished or log[-1] == finished[0]
+            places = [
+                self.broker.zscore(f"waiting:{MODEL}", f"g{n}"),
+                self.broker.zscore("leases", f"g{n}"),
+            ]
+            held = sum(place is not None for place in places)
+            assert held == (status(self.broker, f"g{n}") != "done")
+
+
+def test_any_order_of_everything(broker: redis.Redis) -> None:
+    Workers.broker = broker
+    Workers.TestCase.settings = settings(
+        max_examples=60,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    Workers.TestCase().runTest()
