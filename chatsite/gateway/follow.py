@@ -72,6 +72,8 @@ class Hub:
         self._reader_id: int | None = None
         # Whether Redis is away.
         self.down = False
+        # Whether its disk is full: it can be read then, but takes no token.
+        self.full = False
         # Counts the followers that came; the reading task says which of them its read knows of.
         self._came = self._known = 0
 
@@ -234,18 +236,31 @@ class Hub:
         return _entry_id(tails[0][0]) if tails else BEGIN
 
     async def _queue(self) -> None:
-        """Tell those who wait how many are before them, when it changes."""
         while True:
             await asyncio.sleep(QUEUE_PACE)
-            waiting = [f for group in self._followers.values() for f in group if f.waiting]
-            if not waiting:
-                continue
-            with contextlib.suppress(redis.RedisError):
-                pipe = self._client.pipeline(transaction=False)
-                client.queue_ahead(pipe, [(f.model, f.id) for f in waiting])
-                for follower, ahead in zip(waiting, await pipe.execute(), strict=True):
-                    if ahead is not None and ahead != follower.ahead:
-                        await self._queued(follower, ahead)
+            if self._followers and not self.down:
+                with contextlib.suppress(redis.RedisError):
+                    await self._count()
+                    await self._look_at_disk()
+
+    async def _count(self) -> None:
+        """Tell those who wait how many are before them, when it changes."""
+        waiting = [f for group in self._followers.values() for f in group if f.waiting]
+        if not waiting:
+            return
+        pipe = self._client.pipeline(transaction=False)
+        client.queue_ahead(pipe, [(f.model, f.id) for f in waiting])
+        for follower, ahead in zip(waiting, await pipe.execute(), strict=True):
+            if ahead is not None and ahead != follower.ahead:
+                await self._queued(follower, ahead)
+
+    async def _look_at_disk(self) -> None:
+        """Tell every page when a full disk begins to hold the answers up, and when it is over."""
+        status = (await self._client.info("persistence")).get("aof_last_write_status")
+        full = status == "err"
+        if full != self.full:
+            self.full = full
+            await self._tell({"topic": "trouble", "kind": "storage" if full else "ok"})
 
     async def _queued(self, follower: Follower, ahead: int) -> None:
         follower.ahead = ahead
