@@ -53,8 +53,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await hub.listen(self.hear)
         user = await self._look()
         await self.accept()
-        if await self._greet(user) and hub.down:
-            await self._say(frames.trouble("broker"))
+        if await self._greet(user) and (hub.down or hub.full):
+            await self._say(frames.trouble("broker" if hub.down else "storage"))
 
     async def disconnect(self, code: int) -> None:
         self._let_go()
