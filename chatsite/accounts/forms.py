@@ -12,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from chatsite.accounts.models import SiteSettings, User
 
+# Django's Chinese words speak of English letters, but a name may be written in any script.
+WRONG_NAME = _("A name has letters, digits and . + - _ @ only, and no spaces.")
+
 
 class PlainForm(forms.Form):
     """Inputs in the product's look."""
@@ -46,7 +49,7 @@ class UnusedName(UsernameField):
         super().__init__(
             label=_("Name"),
             max_length=150,
-            validators=[UnicodeUsernameValidator()],
+            validators=[UnicodeUsernameValidator(message=WRONG_NAME)],
             help_text=_("Letters, digits and . + - _ @"),
         )
         self.widget.attrs.update({"autocomplete": "username", "autofocus": True})
