@@ -104,7 +104,9 @@ export function makeNonce() {
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
   for (const menu of document.querySelectorAll("details.menu[open]")) {
-    const chosen = menu.contains(target) && target.closest(".menu__item");
+    // The arrow keys choose among models, too; only a press of the pointer has chosen for good.
+    const chosen =
+      menu.contains(target) && target.closest(event.detail ? ".menu__item, .model" : ".menu__item");
     if (chosen || !menu.contains(target)) menu.removeAttribute("open");
   }
   const copier = /** @type {HTMLElement | null} */ (target.closest("[data-copy]"));

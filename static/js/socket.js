@@ -13,6 +13,8 @@ export const news = new EventTarget();
 
 /** As long as this an answer may be silent before we ask whether we still hear it. */
 const SILENCE_MS = 4000;
+/** After this without any frame the connection itself may be dead, as after a laptop's sleep. */
+const DEAD_MS = 20000;
 
 /** @type {Map<string, Follower>} */
 const followers = new Map();
@@ -21,6 +23,9 @@ let socket = null;
 let attempts = 0;
 let timer = 0;
 let leaving = false;
+/** When the socket last showed that it lives, and when the page went out of sight. */
+let alive = 0;
+let hidden = 0;
 
 /** @param {string} name @param {unknown} detail */
 function tell(name, detail) {
@@ -44,6 +49,7 @@ function ask(id) {
 
 /** A log that is being put back says nothing of itself when it is there again. */
 function askSilent() {
+  if (followers.size && socket && Date.now() - alive > DEAD_MS) renew();
   const before = Date.now() - SILENCE_MS;
   for (const [id, follower] of followers) {
     if (follower.asked < before && follower.heard < before) ask(id);
@@ -114,6 +120,7 @@ function deliver(frame) {
 
 /** @param {MessageEvent<string>} event */
 function receive(event) {
+  alive = Date.now();
   /** @type {Frame} */
   const frame = JSON.parse(event.data);
   if (frame.type === "notice" || frame.type === "trouble") tell(frame.type, frame);
@@ -123,6 +130,7 @@ function receive(event) {
 
 /** @param {CloseEvent} event */
 function closed(event) {
+  if (event.target !== socket) return;
   socket = null;
   if (leaving) return;
   if (event.code === 4401) {
@@ -140,6 +148,7 @@ export function connect() {
   window.clearTimeout(timer);
   if (socket) return;
   const scheme = location.protocol === "https:" ? "wss" : "ws";
+  alive = Date.now();
   socket = new WebSocket(`${scheme}://${location.host}/ws/`);
   socket.addEventListener("open", () => {
     attempts = 0;
@@ -150,14 +159,24 @@ export function connect() {
   socket.addEventListener("close", closed);
 }
 
-/** Waking up or finding the network again is a better moment than the end of a pause. */
-function wake() {
-  if (!socket && document.visibilityState === "visible") connect();
+/** A dead connection can take minutes to be called closed: it is left behind. */
+function renew() {
+  const old = socket;
+  socket = null;
+  old?.close();
+  connect();
+}
+
+/** Waking up is a better moment than the end of a pause. */
+function seen() {
+  if (document.visibilityState === "hidden") hidden = Date.now();
+  else if (!socket) connect();
+  else if (Date.now() - hidden > DEAD_MS && Date.now() - alive > DEAD_MS) renew();
 }
 
 window.setInterval(askSilent, 1000);
-window.addEventListener("online", wake);
-document.addEventListener("visibilitychange", wake);
+window.addEventListener("online", renew);
+document.addEventListener("visibilitychange", seen);
 window.addEventListener("pagehide", () => {
   leaving = true;
   socket?.close();
