@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -80,13 +81,21 @@ class Steward:
         """Know every live row; put back the logs that Redis lost; pass on stops that it missed."""
         live = Generation.objects.filter(status=Generation.Status.LIVE)
         known = dict(live.values_list("pk", "stop_asked"))
-        for gone in self._growing.keys() - known.keys():
-            del self._growing[gone]
+        self._forget(self._growing.keys() - known.keys())
         for row in live.filter(pk__in=known.keys() - self._growing.keys()):
             self._restore(row)
             self._growing[row.pk] = Growth(row)
         for pk in (pk for pk, asked in known.items() if asked):
             gateway.stop(pk.hex)
+
+    def _forget(self, gone: Set[UUID]) -> None:
+        """Closed by another steward, or removed with its owner: then nobody waits for it."""
+        kept = set(Generation.objects.filter(pk__in=gone).values_list("pk", flat=True))
+        for pk in gone:
+            growth = self._growing.pop(pk)
+            if pk not in kept:
+                gateway.stop(pk.hex)
+                self._let_go(growth.row)
 
     def _restore(self, row: Generation) -> None:
         if gateway.restore(row):
@@ -102,6 +111,8 @@ class Steward:
             for entry in news.entries:
                 self._grow(growth, entry)
             growth.row.fence = max(growth.row.fence, news.fence)
+            if growth.end:
+                continue
             if news.position is None or news.position < growth.row.position:
                 self._restore(growth.row)
                 growth.cursor = f"{growth.row.position}-0".encode()
@@ -110,15 +121,17 @@ class Steward:
         row = growth.row
         # A log that begins behind the row (it was met again, or put back) repeats what the row has.
         if entry.tokens is not None and entry.position > row.position:
-            fresh = entry.tokens[row.position - entry.position :]
-            row.tokens = bytes(row.tokens) + gateway.pack(fresh)
-            row.text += entry.text
-            row.reasoning += entry.reasoning
+            if entry.position == len(entry.tokens):
+                # From the beginning, in one piece: another steward put it back and had more.
+                row.tokens, row.text, row.reasoning = b"", "", ""
+            row.tokens = bytes(row.tokens) + gateway.pack(entry.tokens)
+            row.text += plain(entry.text)
+            row.reasoning += plain(entry.reasoning)
             row.position = entry.position
             growth.changed = True
         elif entry.end is not None:
-            row.text += entry.end.finish.text
-            row.reasoning += entry.end.finish.reasoning
+            row.text += plain(entry.end.finish.text)
+            row.reasoning += plain(entry.end.finish.reasoning)
             growth.end = entry.end
 
     def _save(self) -> None:
@@ -149,3 +162,8 @@ class Steward:
             return
         for model in journal.give_back():
             log.warning("A worker of %s is gone; its answers go on elsewhere.", model)
+
+
+def plain(text: str) -> str:
+    """Without null characters, which PostgreSQL refuses: the other answers would not be saved."""
+    return text.replace("\x00", "")
