@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 import json
 import logging
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import redis
 import redis.asyncio
+from django.conf import settings
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 PACE = 0.03
 # Seconds between two looks at the places in the queue.
 QUEUE_PACE = 1.0
+# Bytes on the disk below which it counts as full.
+ROOM = 1 << 18
 # Seconds that one reader may hold up the others before it is let go.
 PATIENCE = 5.0
 EntryId = tuple[int, int]
@@ -72,7 +76,7 @@ class Hub:
         self._reader_id: int | None = None
         # Whether Redis is away.
         self.down = False
-        # Whether its disk is full: it can be read then, but takes no token.
+        # Whether the disk is full: the logs can be read then, but take no token.
         self.full = False
         # Counts the followers that came; the reading task says which of them its read knows of.
         self._came = self._known = 0
@@ -257,10 +261,17 @@ class Hub:
     async def _look_at_disk(self) -> None:
         """Tell every page when a full disk begins to hold the answers up, and when it is over."""
         status = (await self._client.info("persistence")).get("aof_last_write_status")
-        full = status == "err"
+        full = status == "err" or self._lacks_room()
         if full != self.full:
             self.full = full
             await self._tell({"topic": "trouble", "kind": "storage" if full else "ok"})
+
+    def _lacks_room(self) -> bool:
+        """The broker notices a full disk only when it writes; the database may notice it first."""
+        try:
+            return shutil.disk_usage(settings.DATA_DIR).free < ROOM
+        except OSError:
+            return False
 
     async def _queued(self, follower: Follower, ahead: int) -> None:
         follower.ahead = ahead

@@ -6,6 +6,7 @@ mark in its environment. Numbers alone are never trusted: the system uses them a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -22,14 +23,13 @@ DRIFT = 2.0
 
 def record(data: Path, name: str, pid: int) -> None:
     folder = data / "run" / "parts"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
+    # A full disk is no reason to do without a part: its environment is marked, too.
+    with contextlib.suppress(psutil.NoSuchProcess, OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         created = psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
-        return
-    draft = folder / f".{name}"
-    draft.write_text(json.dumps({"pid": pid, "created": created}))
-    draft.rename(folder / f"{name}.json")
+        draft = folder / f".{name}"
+        draft.write_text(json.dumps({"pid": pid, "created": created}))
+        draft.rename(folder / f"{name}.json")
 
 
 def reap(data: Path) -> int:

