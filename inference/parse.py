@@ -20,13 +20,17 @@ class Splitter:
 
     def __init__(self, *, inside: bool = False) -> None:
         self._held = ""
-        self._state = "reasoning" if inside else "start"
+        self._state = "opened" if inside else "start"
 
     def feed(self, text: str) -> tuple[str, str]:
         """More raw text in; what is certain of (answer, reasoning) out."""
         self._held += text
         if self._state == "start":
             self._open()
+        if self._state == "opened":
+            # The line break after the mark may come with a later token.
+            self._held = self._held.lstrip("\n")
+            self._state = "reasoning" if self._held else "opened"
         if self._state == "reasoning":
             return self._close()
         if self._state == "after":
@@ -44,7 +48,7 @@ class Splitter:
     def _open(self) -> None:
         begin = self._held.lstrip()
         if begin.startswith(OPEN):
-            self._held, self._state = begin[len(OPEN) :].lstrip("\n"), "reasoning"
+            self._held, self._state = begin[len(OPEN) :], "opened"
         elif not OPEN.startswith(begin):
             self._state = "answer"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,7 @@ def test_it_works_however_it_is_cut(raw: str, expected: tuple[str, str]) -> None
 def test_any_cut_gives_the_same(raw: str, cuts: list[int]) -> None:
     data = raw.encode()
     at = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    pieces = [data[begin:end] for begin, end in zip(at, at[1:], strict=False)]
+    pieces = [data[begin:end] for begin, end in pairwise(at)]
     assert write(pieces) == write([data])
 
 
