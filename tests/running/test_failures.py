@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import time
 from collections import defaultdict
@@ -27,6 +28,8 @@ KINDS = ("engine", "worker", "steward", "web", "valkey")
 ROUNDS = int(os.environ.get("CHATSITE_FAILURE_ROUNDS", "2"))
 SEED = int(os.environ.get("CHATSITE_FAILURE_SEED") or random.SystemRandom().randrange(1 << 16))
 TOKENS = 120
+# Tokens that may be on their way while a process is being killed.
+SLACK = 10
 # What is asked, and how: greedy ones and seeded ones.
 QUESTIONS = (
     ("Write a long story about a lighthouse keeper.", {"temperature": "0", "seed": "1"}),
@@ -120,12 +123,25 @@ def disturb(talk: Talk, kind: str, question: str, options: dict[str, str]) -> No
     total.answers += 1
     total.gaps.append(reader.gap(began))
     judge(total, reader, logged, seen, before)
+    resumed = resumptions(talk.site, said.generation)
+    if min(resumed, default=before) < before:
+        total.restarted += 1
+    if kind in ("engine", "worker") and not resumed:
+        # It may have been over before the kill; a start from zero is not in the log's lines either.
+        total.restarted += len(logged.tokens) > before + SLACK
+        total.remarks.append(f"{kind} at {before} of {len(logged.tokens)}: no resumption")
     assert said.wait_closed() == "done"
     if said.saved() != logged.text:
         total.lost += 1
         total.remarks.append(f"{kind} at {before}: the database has another text")
     compare(talk, total, logged, plain)
     print(f"{kind:8} killed at {before:3} of {len(logged.tokens)}, gap {total.gaps[-1]:.1f} s")
+
+
+def resumptions(site: Site, generation: str) -> list[int]:
+    """After how many tokens workers went on with it, as they say in their log."""
+    lines = re.findall(rf"{generation} goes on after (\d+) tokens", site.log("worker"))
+    return [int(count) for count in lines]
 
 
 def settle(site: Site) -> None:
