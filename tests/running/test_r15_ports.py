@@ -29,9 +29,11 @@ def test_r24_a_huge_frame_is_refused_while_it_comes(site: Site) -> None:
     address = site.url.replace("http", "ws", 1) + "/ws/"
     headers = {"Cookie": person.cookie}
     web = site.pid("web")
-    with connect(address, origin=Origin(site.url), additional_headers=headers) as socket:
-        with pytest.raises(ConnectionClosed):
-            flood(socket)
+    with (
+        connect(address, origin=Origin(site.url), additional_headers=headers) as socket,
+        pytest.raises(ConnectionClosed),
+    ):
+        flood(socket)
     assert site.pid("web") == web
     assert person.get("/healthz").status == 200
 
