@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class AccountsConfig(AppConfig):
     name = "chatsite.accounts"
+    verbose_name = _("Users")
 
     def ready(self) -> None:
         # Connects the receivers; models are not loaded before this point.

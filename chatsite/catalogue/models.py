@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 
 class Model(models.Model):
     """One entry of the catalogue. `source` and `settings` go to the engine as they are."""
 
-    name = models.CharField(max_length=200, unique=True)
-    title = models.CharField(max_length=200, blank=True)
-    description = models.TextField(blank=True)
-    engine = models.CharField(max_length=50, default="llamacpp")
-    source = models.JSONField()
-    settings = models.JSONField(default=dict, blank=True)
-    enabled = models.BooleanField(default=True)
-    created = models.DateTimeField(auto_now_add=True)
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    description = models.TextField(_("description"), blank=True)
+    engine = models.CharField(_("engine"), max_length=50, default="llamacpp")
+    source = models.JSONField(_("source"))
+    settings = models.JSONField(_("settings"), default=dict, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    created = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
         ordering = ["name"]
+        verbose_name = _("model")
+        verbose_name_plural = _("models")
 
     def __str__(self) -> str:
         return self.title or self.name

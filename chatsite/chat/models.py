@@ -16,7 +16,10 @@ class Conversation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="conversations"
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        related_name="conversations",
+        verbose_name=_("owner"),
     )
     title = models.CharField(max_length=200, blank=True)
     # A title that a person wrote is never replaced by the model's.
@@ -24,17 +27,19 @@ class Conversation(models.Model):
     title_generation = models.OneToOneField(
         Generation, models.SET_NULL, null=True, blank=True, related_name="titled"
     )
-    model = models.CharField(max_length=200, blank=True)
+    model = models.CharField(_("model"), max_length=200, blank=True)
     # System prompt and sampling parameters of the side panel; absent means the model's default.
     settings = models.JSONField(default=dict, blank=True)
     leaf = models.ForeignKey("Message", models.SET_NULL, null=True, blank=True, related_name="+")
     # Of the send that made it: two identical posts at the same moment make one conversation.
     nonce = models.UUIDField(null=True, blank=True)
-    created = models.DateTimeField(auto_now_add=True)
-    updated = models.DateTimeField()
-    deleted = models.DateTimeField(null=True, blank=True)
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+    updated = models.DateTimeField(_("updated"))
+    deleted = models.DateTimeField(_("deleted"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
         indexes = [models.Index(fields=["owner", "-updated"], name="conversation_recent")]
         constraints = [
             models.UniqueConstraint(fields=["owner", "nonce"], name="conversation_nonce")

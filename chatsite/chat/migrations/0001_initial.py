@@ -26,18 +26,19 @@ class Migration(migrations.Migration):
                 ),
                 ("title", models.CharField(blank=True, max_length=200)),
                 ("title_by_hand", models.BooleanField(default=False)),
-                ("model", models.CharField(blank=True, max_length=200)),
+                ("model", models.CharField(blank=True, max_length=200, verbose_name="model")),
                 ("settings", models.JSONField(blank=True, default=dict)),
                 ("nonce", models.UUIDField(blank=True, null=True)),
-                ("created", models.DateTimeField(auto_now_add=True)),
-                ("updated", models.DateTimeField()),
-                ("deleted", models.DateTimeField(blank=True, null=True)),
+                ("created", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated", models.DateTimeField(verbose_name="updated")),
+                ("deleted", models.DateTimeField(blank=True, null=True, verbose_name="deleted")),
                 (
                     "owner",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="conversations",
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
                     ),
                 ),
                 (
@@ -51,6 +52,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "verbose_name": "conversation",
+                "verbose_name_plural": "conversations",
+            },
         ),
         migrations.CreateModel(
             name="Message",
