@@ -45,14 +45,18 @@ class Reference:
             (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
             min(len(one), len(other)),
         )
-        model = self._load(request.model)
-        logits = self._logits(model, request, one[:at])
         tokens = tuple(answer[at] if at < len(answer) else None for answer in (one, other))
-        if request.sampling.temperature <= 0:
-            distance, limit = greedy(model, logits, tokens), LOGITS
-        else:
-            distance, limit = drawn(model, request, logits, at, one[:at], tokens), DRAW
+        distance = self.distance(request, one[:at], *tokens)
+        limit = LOGITS if request.sampling.temperature <= 0 else DRAW
         return Difference(at, (tokens[0], tokens[1]), distance, distance <= limit)
+
+    def distance(self, request: Request, answer: list[int], *tokens: int | None) -> float:
+        """How far the farthest of these tokens is from being the next one; None ends the answer."""
+        model = self._load(request.model)
+        logits = self._logits(model, request, answer)
+        if request.sampling.temperature <= 0:
+            return greedy(model, logits, tokens)
+        return drawn(model, request, logits, answer, tokens)
 
     def _load(self, spec: ModelSpec) -> LlamaModel:
         if self._model is None:
@@ -93,7 +97,6 @@ def drawn(
     model: LlamaModel,
     request: Request,
     logits: NDArray[np.float32],
-    at: int,
     answer: list[int],
     tokens: tuple[int | None, ...],
 ) -> float:
@@ -105,7 +108,7 @@ def drawn(
     weights = np.exp(kept["logit"].astype(np.float64) - float(kept["logit"].max()))
     highs = np.cumsum(weights) / weights.sum()
     lows = np.concatenate([[0.0], highs[:-1]])
-    draw = uniform(request.sampling.seed, at)
+    draw = uniform(request.sampling.seed, len(answer))
     sampler.close()
 
     def outside(index: int) -> float:

@@ -19,7 +19,7 @@ import pytest
 
 from tests.live import Site
 from tests.running.reader import Reader
-from tests.running.reference import Reference
+from tests.running.reference import DRAW, Reference
 from tests.running.talking import Logged, Said, log_position, read_log, say
 
 pytestmark = pytest.mark.live
@@ -104,6 +104,18 @@ def test_answers_survive_the_death_of(kind: str, talk: Talk) -> None:
     total = talk.totals[kind]
     assert (total.lost, total.repeated, total.restarted) == (0, 0, 0), total.remarks
     assert total.differing == 0, total.remarks
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_the_check_of_near_ties_computes_what_the_site_computed(which: int, talk: Talk) -> None:
+    plain = talk.undisturbed(*QUESTIONS[which])
+    request, tokens = plain.requests[0], plain.tokens
+    for at in (0, 20, 60):
+        assert talk.reference.distance(request, tokens[:at], tokens[at]) < DRAW
+    # An end of the text where the answer went on is no near tie.
+    difference = talk.reference.difference(request, tokens, tokens[:40])
+    assert difference.position == 40
+    assert not difference.near
 
 
 def disturb(talk: Talk, kind: str, question: str, options: dict[str, str]) -> None:
