@@ -17,6 +17,9 @@ const trouble = byId("send-error");
 /** Data of the shown conversation; empty for a new one. */
 export const state = () => byId("state").dataset;
 
+/** How long we wait before we say again what came too early. */
+const CLOSING_MS = 250;
+
 /** What is on its way, or was and may have arrived: the same words go again under the same nonce. */
 /** @type {{text: string, nonce: string, draft: string} | null} */
 let attempt = null;
@@ -130,6 +133,24 @@ function beforeSend(event) {
   refresh();
 }
 
+/**
+ * An answer that has ended for the reader is closed in the database a moment later; who says the next
+ * thing in that moment is not refused but sent again.
+ * @param {HTMLElement} elt @param {XMLHttpRequest} xhr
+ */
+function isClosing(elt, xhr) {
+  const tries = Number(elt.dataset.tries ?? 0) + 1;
+  const closing = xhr.status === 409 && xhr.responseText.includes('"busy"') && !turns.live() && tries < 20;
+  elt.dataset.tries = closing ? String(tries) : "0";
+  return closing;
+}
+
+/** @param {HTMLElement} elt @param {any} config of the request that came a moment too early */
+function repeat(elt, config) {
+  const values = Object.fromEntries(config.parameters.entries());
+  htmx.ajax("POST", config.path, { source: elt, target: "#thread", swap: "innerHTML", values });
+}
+
 /** @param {CustomEvent} event */
 function afterSend(event) {
   sending = false;
@@ -144,6 +165,8 @@ function afterSend(event) {
     attempt = null;
     grow(text);
     document.dispatchEvent(new CustomEvent("chat:said"));
+  } else if (!event.detail.successful && isClosing(form, event.detail.xhr)) {
+    setTimeout(() => form.requestSubmit(), CLOSING_MS);
   } else if (!event.detail.successful) {
     complain(interpolate(gettext("%s Your message is still in the box."), [reasonOf(event.detail.xhr)]));
     if (!/Mobi/.test(navigator.userAgent)) text.focus();
@@ -236,11 +259,13 @@ function addNonce(event) {
 
 /** @param {CustomEvent} event */
 function afterRequest(event) {
-  const { elt, successful, xhr } = event.detail;
+  const { elt, successful, xhr, requestConfig } = event.detail;
   if (elt === form) {
     afterSend(event);
   } else if (successful) {
     delete elt.dataset?.nonce;
+  } else if (elt.closest?.("#thread") && isClosing(elt, xhr)) {
+    setTimeout(() => repeat(elt, requestConfig), CLOSING_MS);
   } else if (elt.closest?.("#thread")) {
     toast(reasonOf(xhr), { ms: 6000 });
   }

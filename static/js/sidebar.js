@@ -77,10 +77,21 @@ export function focusSearch() {
 /** The list changes under the hand of somebody who renames or opens a menu; it waits. */
 let refreshTimer = 0;
 
+const inUse = () =>
+  Boolean(document.querySelector("#conversations form, #conversations details[open]"));
+
+/** The answer of a refresh that was asked for before the hand was there waits, too. @param {Event} event */
+function guardList(event) {
+  const { requestConfig, target } = /** @type {CustomEvent} */ (event).detail;
+  if (target?.id !== "conversations" || requestConfig.triggeringEvent?.type !== "refresh" || !inUse()) return;
+  event.preventDefault();
+  refreshList();
+}
+
 export function refreshList() {
   window.clearTimeout(refreshTimer);
   refreshTimer = window.setTimeout(() => {
-    if (document.querySelector("#conversations form, #conversations details[open]")) refreshList();
+    if (inUse()) refreshList();
     else htmx.trigger("#conversations", "refresh");
   }, 150);
 }
@@ -321,6 +332,7 @@ export function start() {
   document.body.addEventListener("htmx:afterRequest", (event) =>
     complainAboutList(/** @type {CustomEvent} */ (event)),
   );
+  document.body.addEventListener("htmx:beforeSwap", guardList);
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (/** @type {Element} */ (event.target).closest("#conversations")) describeCurrent();
   });

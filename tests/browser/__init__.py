@@ -1,0 +1,1 @@
+"""The product in a real Chromium, against the really running parts: what a person sees and does."""

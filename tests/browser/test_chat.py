@@ -1,0 +1,65 @@
+"""Talking with the real model: the answer streams in, and what stands around it is filled."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Enter
+from tests.browser.window import ECHO, STARTER, wait_for
+
+
+def test_it_works(enter: Enter) -> None:
+    window = enter()
+    expect(window.page.locator("#empty")).to_be_visible()
+    expect(window.page.locator("#send")).to_be_disabled()
+    window.bound()
+    window.say("Tell me a short story about a lighthouse.", STARTER)
+    expect(window.page.locator("#empty")).to_have_count(0)
+    expect(window.page).to_have_url(re.compile(rf"/chat/{window.conversation}/$"))
+    window.wait_text(r"\w+ \w+", 60)
+    # It grows while one looks.
+    seen = len(window.answer())
+    wait_for(lambda: len(window.answer()) > seen, "more text")
+    window.wait_done(90)
+    assert len(window.answer()) > 20
+    stats = window.answers.last.locator("[data-stats]")
+    expect(stats).to_contain_text(re.compile(r"\d+\.\d tokens/s"))
+    expect(stats).to_contain_text(re.compile(r"first token after \d+\.\d\d? s"))
+    expect(stats).to_contain_text(re.compile(r"\d+ tokens read, \d+ written"))
+
+
+def test_a_title_comes_by_itself(enter: Enter) -> None:
+    window = enter()
+    window.bound(40)
+    window.say("What is the capital of France?", STARTER)
+    window.wait_done(90)
+    title = window.in_sidebar().locator(".conversation__title")
+    expect(title).not_to_have_text("New chat", timeout=60_000)
+    named = title.inner_text()
+    assert len(named) > 2
+    expect(window.page.locator("#heading")).to_have_text(named)
+    expect(window.page).to_have_title(re.compile("^" + re.escape(named)))
+    window.page.reload()
+    expect(window.in_sidebar().locator(".conversation__title")).to_have_text(named)
+
+
+def test_the_gauge_shows_how_full_the_context_is(enter: Enter) -> None:
+    window = enter()
+    expect(window.page.locator("#gauge")).to_be_hidden()
+    window.say("word " * 500, ECHO)
+    window.page.locator("#stop").click()
+    window.wait_done()
+    gauge = window.page.locator("#gauge")
+    expect(gauge).to_be_visible()
+    expect(gauge).to_have_attribute("title", re.compile(r"^\d+ of 4096 tokens of the context"))
+    assert 10 <= int(gauge.get_attribute("aria-valuenow") or 0) <= 30
+
+
+def test_an_example_is_sent_at_once(enter: Enter) -> None:
+    window = enter()
+    window.choose(ECHO)
+    window.page.locator(".example").first.click()
+    window.wait_done()
+    assert "rainbow" in window.answer()
