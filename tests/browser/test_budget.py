@@ -28,7 +28,8 @@ from chatsite.accounts.models import User
 from chatsite.chat.models import Conversation, Message
 from chatsite.gateway.models import Generation
 bob, length = User.objects.get(username="bob"), int(os.environ["LENGTH"])
-conversation = Conversation.objects.create(owner=bob, model="echo", title="Long", updated=timezone.now())
+conversation = Conversation.objects.create(
+    owner=bob, model="echo", title="Long", updated=timezone.now())
 generations = Generation.objects.bulk_create(
     Generation(owner=bob, model="echo", request={}, status="done") for _ in range(length // 2))
 answer = "Answer **{n}** with `code`, a list\\n\\n- one\\n- two\\n\\nand a paragraph of words. " * 3
@@ -124,7 +125,9 @@ def test_scrolling_up_brings_the_earlier_ones(enter: Enter, long: str) -> None:
     assert window.page.locator("#scroller").evaluate("scroller => scroller.scrollTop") > 0
     texts = window.shown()
     assert texts[0] == f"Question {LENGTH - 120}"
-    assert [text.split()[1] for text in texts[::2]] == [str(n) for n in range(LENGTH - 120, LENGTH, 2)]
+    assert [text.split()[1] for text in texts[::2]] == [
+        str(n) for n in range(LENGTH - 120, LENGTH, 2)
+    ]
     assert window.page.locator("#thread .turn").evaluate_all(
         "all => new Set(all.map(turn => turn.id)).size"
     ) == len(texts)

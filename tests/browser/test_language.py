@@ -21,7 +21,8 @@ VISIBLE = """
 () => [document.title, document.body.innerText,
   ...[...document.querySelectorAll("[title], [placeholder], [aria-label]")].flatMap(
     (e) => ["title", "placeholder", "aria-label"].map((name) => e.getAttribute(name) ?? "")),
-  ...[...document.querySelectorAll(".visually-hidden, summary, .menu__item")].map((e) => e.textContent)
+  ...[...document.querySelectorAll(".visually-hidden, summary, .menu__item")]
+    .map((e) => e.textContent)
 ].map((text) => text.trim())
 """
 
@@ -31,7 +32,12 @@ def sources() -> Iterator[str]:
     for name in ("django.po", "djangojs.po"):
         for entry in polib.pofile(str(MESSAGES / name)):
             plain = "%" not in entry.msgid and "\n" not in entry.msgid
-            if plain and entry.msgid not in OWN_NAMES and entry.msgstr != entry.msgid and re.search("[a-z]{3}", entry.msgid):
+            if (
+                plain
+                and entry.msgid not in OWN_NAMES
+                and entry.msgstr != entry.msgid
+                and re.search("[a-z]{3}", entry.msgid)
+            ):
                 yield entry.msgid
 
 

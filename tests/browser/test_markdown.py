@@ -6,7 +6,10 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Enter
 
-CODE = "Read this:\n\n```python\ndef double(number):\n    return number * 2  # twice\n```\n\nThat is all."
+CODE = (
+    "Read this:\n\n```python\ndef double(number):\n    return number * 2  # twice\n```\n\n"
+    "That is all."
+)
 TABLE = "| Planet | Moons |\n|:--|--:|\n| Earth | 1 |\n| Mars | 2 |\n\nend of table"
 
 
@@ -48,7 +51,9 @@ def test_tables(enter: Enter) -> None:
 
 def test_formulas_are_mathml(enter: Enter) -> None:
     window = enter()
-    window.say(r"Inline $a^2 + b^2 = c^2$ and apart:" + "\n\n$$\\frac{1}{2}\\sqrt{x}$$\n\n$5 and $6")
+    window.say(
+        r"Inline $a^2 + b^2 = c^2$ and apart:" + "\n\n$$\\frac{1}{2}\\sqrt{x}$$\n\n$5 and $6"
+    )
     window.wait_done()
     answer = window.answers.last
     expect(answer.locator("math")).to_have_count(2)

@@ -78,7 +78,9 @@ def test_a_wrong_value_is_named(enter: Enter) -> None:
     window.wait_done()
     open_panel(window)
     window.page.locator("#p-temperature").fill("9")
-    expect(window.page.locator("#panel-state")).to_have_text(re.compile("Temperature", re.IGNORECASE))
+    expect(window.page.locator("#panel-state")).to_have_text(
+        re.compile("Temperature", re.IGNORECASE)
+    )
 
 
 def test_the_model_is_chosen_for_the_conversation(enter: Enter) -> None:

@@ -53,7 +53,9 @@ def test_the_login_fits(blank: Enter) -> None:
 def test_wide_answers_scroll_by_themselves(enter: Enter) -> None:
     window = enter(**PHONE)
     window.choose("echo")
-    rows = WIDE + "--|" * 9 + "\n| " + " | ".join("cell" * 3 for _ in range(9)) + " |\n\n" + "W" * 200
+    rows = (
+        WIDE + "--|" * 9 + "\n| " + " | ".join("cell" * 3 for _ in range(9)) + " |\n\n" + "W" * 200
+    )
     window.text.fill(rows)
     window.page.locator("#send").tap()
     expect(window.turns).to_have_count(2)

@@ -16,11 +16,12 @@ PAYLOADS = [
     "[click](data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==)",
     "<svg onload='window.owned=1'><a xlink:href='javascript:window.owned=1'>x</a></svg>",
     "<iframe srcdoc='<script>parent.owned=1</script>'></iframe>",
-    "<math><mtext><table><mglyph><style><img src=x onerror=window.owned=1></style></mglyph></table></mtext></math>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=window.owned=1></style></mglyph>"
+    "</table></mtext></math>",
     "<details open ontoggle=window.owned=1>x</details>",
     "<form action='http://evil.test/'><input name=q autofocus onfocus=window.owned=1></form>",
     "```html\n<img src=x onerror=window.owned=1>\n```",
-    "```\"><img src=x onerror=window.owned=1>\nx\n```",
+    '```"><img src=x onerror=window.owned=1>\nx\n```',
     r"$\href{javascript:window.owned=1}{x}$ $\includegraphics{http://evil.test/a.png}$",
     r"$\htmlData{x=1}{y}$ $\html{<img src=x onerror=window.owned=1>}$",
     "<style>body{background:url(http://evil.test/b.png)}</style>",
@@ -34,7 +35,7 @@ PAYLOADS = [
 SUSPECT = """
 () => [...document.querySelectorAll("#thread *, #conversations *, #panel *, #heading")].flatMap(
   (element) => [...element.attributes]
-    .filter((a) => /^on/i.test(a.name) || /^\\s*(javascript|data):/i.test(a.value) || a.name === "style")
+    .filter((a) => /^(on.*|style)$/i.test(a.name) || /^\\s*(javascript|data):/i.test(a.value))
     .map((a) => `${element.localName} ${a.name}=${a.value.slice(0, 60)}`)
     .concat(/^(script|iframe|img|object|embed|link|base|style)$/.test(element.localName)
       ? [element.localName] : []))
@@ -46,7 +47,9 @@ def check(window: Window) -> None:
     expect(window.live).to_have_count(0)
     assert window.page.evaluate("window.owned") is None
     assert window.page.evaluate(SUSPECT) == []
-    prose = window.thread.locator(".prose :is([hx-get], [data-hx-get], [data-action='delete'], #send)")
+    prose = window.thread.locator(
+        ".prose :is([hx-get], [data-hx-get], [data-action='delete'], #send)"
+    )
     expect(prose).to_have_count(0)
 
 

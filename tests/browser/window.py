@@ -14,7 +14,12 @@ from tests.live import Person, Site
 ECHO = "echo"
 STARTER = "smollm2-135m-instruct"
 # What a killed or unreachable site makes the browser itself complain about.
-UNREACHABLE = (r"WebSocket connection to", r"Failed to load resource", r"ERR_", r"htmx:(sendError|afterRequest)")
+UNREACHABLE = (
+    r"WebSocket connection to",
+    r"Failed to load resource",
+    r"ERR_",
+    r"htmx:(sendError|afterRequest)",
+)
 # Said of a header that has a meaning on https only, wherever a site is opened by plain http.
 PLAIN_HTTP = r"Cross-Origin-Opener-Policy header has been ignored"
 # A message said in the moment in which the last answer is being closed is sent again by the page.
@@ -135,8 +140,8 @@ class Window:
 
     def shown(self) -> list[str]:
         """The sources of all turns of the thread."""
-        script = "all => all.map(turn => turn.querySelector(':is(.answer, .bubble) [data-raw]').textContent)"
-        texts: list[str] = self.turns.evaluate_all(script)
+        raw = self.turns.locator(":is(.answer, .bubble) [data-raw]")
+        texts: list[str] = raw.evaluate_all("all => all.map(element => element.textContent)")
         return texts
 
     @property
