@@ -17,6 +17,11 @@ def explain(error: dict[str, Any]) -> str:
                 "The model could not be loaded. It may need more memory than is free, or its file "
                 "is damaged. Try a smaller model, or ask your admin."
             )
+        case "template_failed":
+            return gettext(
+                "This model cannot read the conversation in this form: its chat template refuses "
+                "it. Remove the system prompt, or choose another model."
+            )
         case "model_missing":
             return gettext("This model is no longer available. Choose another one and try again.")
         case "engine_lost":

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
 import redis
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 
 from chatsite.chat import actions as chat
 from chatsite.gateway import actions as gateway
@@ -137,8 +137,16 @@ class Steward:
     def _save(self) -> None:
         """All growth in one transaction; what ended is closed with its message, once."""
         changed = [growth for growth in self._growing.values() if growth.changed or growth.end]
-        if not changed:
-            return
+        try:
+            self._write(changed)
+        except OperationalError:
+            raise
+        except DatabaseError:
+            # One that the database refuses must not hold back what the others said.
+            for growth in changed:
+                self._write_alone(growth)
+
+    def _write(self, changed: Sequence[Growth]) -> None:
         with transaction.atomic():
             for growth in changed:
                 if growth.end is None:
@@ -150,6 +158,14 @@ class Steward:
             if growth.end:
                 del self._growing[growth.row.pk]
                 self._let_go(growth.row)
+
+    def _write_alone(self, growth: Growth) -> None:
+        try:
+            self._write([growth])
+        except OperationalError:
+            raise
+        except DatabaseError:
+            log.exception("The database refuses generation %s; trying again.", growth.row.pk)
 
     def _let_go(self, row: Generation) -> None:
         try:

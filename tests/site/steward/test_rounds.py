@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import redis
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 
 from chatsite.accounts.models import User
 from chatsite.catalogue import actions as catalogue
@@ -224,3 +224,25 @@ def test_an_answer_whose_row_is_gone_is_stopped(answer: Message, broker: redis.R
     assert broker.hget(f"run:{id}", "cancel") == b"1"
     assert int(str(broker.ttl(f"gen:{id}"))) > 0
     worker.end("cancelled")
+
+
+def test_an_answer_that_the_database_refuses_holds_nobody_back(
+    answer: Message, bob: User, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = chat.say(bob, None, draft("Another")).answer
+    steward = Steward()
+    for message in (answer, other):
+        Worker(broker, key(message)).write(2)
+    save = gateway.save
+
+    def refuse(generation: Generation) -> bool:
+        if generation.pk.hex == key(answer):
+            raise DataError
+        return save(generation)
+
+    monkeypatch.setattr(gateway, "save", refuse)
+    steward.round()
+    assert (row(answer).position, row(other).position) == (0, 2)
+    monkeypatch.undo()
+    steward.round()
+    assert row(answer).text == words(2)
