@@ -64,7 +64,7 @@ def test_before_the_login_too(blank: Enter, path: str) -> None:
 
 def test_a_conversation_in_chinese(enter: Enter) -> None:
     """What the scripts write while it streams is Chinese as well."""
-    window = enter(locale="zh-CN")
+    window = enter("alice", locale="zh-CN")
     # The deleted conversation is looked for once more before the page is left.
     window.watch.allow("Failed to load resource.*404.*/thread/")
     window.say("<think>想一想</think>你好，世界", ECHO)

@@ -21,6 +21,7 @@ def test_it_works(enter: Enter) -> None:
     expect(window.turns).to_have_count(0)
     window.context.set_offline(False)
     trouble.get_by_role("button", name="Try again").click()
+    expect(window.answers).to_have_count(1)
     window.wait_done()
     expect(trouble).to_be_hidden()
     expect(window.text).to_have_value("")
@@ -44,8 +45,9 @@ def test_an_answer_that_got_lost_makes_no_double(enter: Enter) -> None:
     expect(window.page.locator("#send-error")).to_be_visible()
     window.page.unroute("**/chat/send")
     window.page.locator('[data-action="resend"]').click()
-    expect(window.page.locator("#send-error")).to_be_hidden()
+    expect(window.answers).to_have_count(2)
     window.wait_done()
+    expect(window.page.locator("#send-error")).to_be_hidden()
     expect(window.questions).to_have_count(2)
     assert window.shown() == ["hello"] * 2 + ["said once"] * 2
     window.page.reload()
