@@ -80,9 +80,8 @@ class Writer:
         return self._splitter.feed(self._decoder.decode(piece))
 
     def flush(self) -> tuple[str, str]:
-        text, reasoning = self._splitter.feed(self._decoder.decode(b"", final=True))
-        more, held = self._splitter.flush()
-        return text + more, reasoning + held
+        """What was held back, at the end; half a character (a stop came within it) is nothing."""
+        return self._splitter.flush()
 
 
 def _overlap(text: str, mark: str) -> int:

@@ -52,7 +52,7 @@ def test_an_incomplete_character_waits() -> None:
     assert writer.feed(b"a" + first) == ("a", "")
     assert writer.feed(rest) == ("é", "")
     assert writer.feed(first) == ("", "")
-    assert writer.flush() == ("\N{REPLACEMENT CHARACTER}", "")
+    assert writer.flush() == ("", "")
 
 
 def test_a_template_that_opens_the_reasoning_itself() -> None:
