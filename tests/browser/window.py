@@ -139,7 +139,11 @@ class Window:
         return raw.evaluate("element => element.textContent") or ""
 
     def shown(self) -> list[str]:
-        """The sources of all turns of the thread."""
+        """The sources of all turns of the thread, once nothing in it is being written.
+
+        After a reload the answer may be followed anew for the moment until the steward closes it.
+        """
+        expect(self.live).to_have_count(0)
         raw = self.turns.locator(":is(.answer, .bubble) [data-raw]")
         texts: list[str] = raw.evaluate_all("all => all.map(element => element.textContent)")
         return texts
