@@ -76,6 +76,7 @@ def host_style() -> str:
 def secure_cookies(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Cookies of an https request never travel over http; on a plain LAN address they must."""
     if request.is_secure():
+        response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         for cookie in response.cookies.values():
             cookie["secure"] = True
     return response

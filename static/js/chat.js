@@ -107,6 +107,9 @@ function shape(root) {
   });
 }
 
+/** Counts what was put into the thread. */
+let changes = 0;
+
 /** Somebody changed the thread elsewhere, or nothing did: our own change comes back as a notice too. */
 async function reloadThread() {
   if (composer.isSending()) {
@@ -115,7 +118,13 @@ async function reloadThread() {
   }
   const { thread: url, conversation } = composer.state();
   if (!url || thread.querySelector(".edit")) return;
+  const before = changes;
   const html = await fetchFragment(url);
+  // What was asked for before our own change came would take that change away again.
+  if (before !== changes) {
+    void reloadThread();
+    return;
+  }
   if (html === null || composer.isSending() || composer.state().conversation !== conversation) return;
   const fresh = shape(new DOMParser().parseFromString(html, "text/html"));
   const shown = shape(thread).slice(-fresh.length);
@@ -133,6 +142,7 @@ function dropDoubles() {
 }
 
 function threadChanged() {
+  changes += 1;
   dropDoubles();
   turns.revive(thread);
   turns.forgetAbsent();

@@ -77,8 +77,7 @@ export function focusSearch() {
 /** The list changes under the hand of somebody who renames or opens a menu; it waits. */
 let refreshTimer = 0;
 
-const inUse = () =>
-  Boolean(document.querySelector("#conversations form, #conversations details[open]"));
+const inUse = () => Boolean(document.querySelector("#conversations form, #conversations details[open]"));
 
 /** The answer of a refresh that was asked for before the hand was there waits, too. @param {Event} event */
 function guardList(event) {

@@ -55,3 +55,10 @@ def test_the_policy_is_strict(client: Client) -> None:
 def test_other_sites_are_not_invited(client: Client) -> None:
     response = client.get("/setup", headers={"Origin": "http://evil.test"})
     assert not [name for name in response.headers if name.lower().startswith("access-control")]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("secure", [True, False])
+def test_windows_are_kept_apart_where_browsers_can(client: Client, *, secure: bool) -> None:
+    header = client.get("/setup", secure=secure).headers.get("Cross-Origin-Opener-Policy")
+    assert header == ("same-origin" if secure else None)
