@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Child:
         return self._process.pid
 
     def load(self, spec: ModelSpec, *, fast: bool) -> None:
-        self._send({"load": _plain(spec), "fast": fast})
+        self._send({"load": asdict(spec), "fast": fast})
 
     def add(self, job: Job) -> None:
         self._send({"add": {"request": job.request.to_json(), "tokens": job.tokens}})
@@ -106,12 +107,3 @@ class Child:
             created = psutil.Process(self.pid).create_time()
             record.write_text(json.dumps({"pid": self.pid, "created": created}))
         return record
-
-
-def _plain(spec: ModelSpec) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "engine": spec.engine,
-        "source": spec.source,
-        "settings": spec.settings,
-    }

@@ -1,10 +1,8 @@
-"""What the site may ask of the engine room: cancel, the place in the queue, who lives. All by
-Redis."""
+"""What the site may ask of the engine room: cancel, and the place in the queue. All by Redis."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -29,8 +27,3 @@ def queue_ahead(pipe: Any, places: Sequence[tuple[str, str]]) -> None:
     does not."""
     for model, id in places:
         pipe.zrank(f"waiting:{model}", id)
-
-
-def workers(client: redis.Redis, seen_s: float) -> int:
-    """The workers that showed themselves in the last `seen_s` seconds."""
-    return int(client.zcount("workers", time.time() - seen_s, "+inf"))
