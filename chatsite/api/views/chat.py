@@ -13,40 +13,27 @@ from chatsite.api.access import identify
 from chatsite.api.calls import Call
 from chatsite.api.chat import ChatBody
 from chatsite.api.streams import ChatChunks
-from chatsite.api.waiting import WaitingView, in_thread
+from chatsite.api.views.calling import CallView
 from chatsite.gateway.models import Generation
 
 
-class ChatCompletions(WaitingView):
-    async def post(self, request: HttpRequest) -> HttpResponseBase:
-        asked, rows = await in_thread(begin, request)
-        call = Call(rows)
-        try:
-            await call.open()
-            return await reply(call, asked)
-        except BaseException:
-            # Also where the caller has left while this waited.
-            call.close()
-            raise
+class ChatCompletions(CallView[ChatBody]):
+    def begin(self, request: HttpRequest) -> tuple[ChatBody, Sequence[Generation]]:
+        caller = identify(request)
+        asked = body.read(request, ChatBody)
+        model = caller.model(asked.model)
+        return asked, calls.start(caller, model, asked.sampling(), asked.n, [asked.asked()])
 
-
-def begin(request: HttpRequest) -> tuple[ChatBody, Sequence[Generation]]:
-    caller = identify(request)
-    asked = body.read(request, ChatBody)
-    model = caller.model(asked.model)
-    return asked, calls.start(caller, model, asked.sampling(), asked.n, [asked.asked()])
-
-
-async def reply(call: Call, asked: ChatBody) -> HttpResponseBase:
-    created = int(time.time())
-    if asked.stream:
-        head = answers.head("chat.completion.chunk", call.id, created, asked.model)
-        wanted, told = asked.usage_wanted, asked.logprobs
-        chunks = ChatChunks(call=call, head=head, with_usage=wanted, with_logprobs=told)
-        return await replies.stream(chunks)
-    saids = await replies.gather(call)
-    head = answers.head("chat.completion", call.id, created, asked.model)
-    return JsonResponse(
-        answers.completion(head, saids, with_logprobs=asked.logprobs),
-        json_dumps_params={"ensure_ascii": False},
-    )
+    async def reply(self, call: Call, asked: ChatBody) -> HttpResponseBase:
+        created = int(time.time())
+        if asked.stream:
+            head = answers.head("chat.completion.chunk", call.id, created, asked.model)
+            wanted, told = asked.usage_wanted, asked.logprobs
+            chunks = ChatChunks(call=call, head=head, with_usage=wanted, with_logprobs=told)
+            return await replies.stream(chunks)
+        saids = await replies.gather(call)
+        head = answers.head("chat.completion", call.id, created, asked.model)
+        return JsonResponse(
+            answers.completion(head, saids, with_logprobs=asked.logprobs),
+            json_dumps_params={"ensure_ascii": False},
+        )

@@ -12,43 +12,29 @@ from chatsite.api import body, calls, replies, texts
 from chatsite.api.access import identify
 from chatsite.api.calls import Call
 from chatsite.api.texts import TextBody, TextChunks
-from chatsite.api.waiting import WaitingView, in_thread
+from chatsite.api.views.calling import CallView
 from chatsite.gateway.models import Generation
 
 
-class Completions(WaitingView):
-    async def post(self, request: HttpRequest) -> HttpResponseBase:
-        asked, rows = await in_thread(begin, request)
-        call = Call(rows)
-        try:
-            await call.open()
-            return await reply(call, asked)
-        except BaseException:
-            # Also where the caller has left while this waited.
-            call.close()
-            raise
+class Completions(CallView[TextBody]):
+    def begin(self, request: HttpRequest) -> tuple[TextBody, Sequence[Generation]]:
+        caller = identify(request)
+        asked = body.read(request, TextBody)
+        model = caller.model(asked.model)
+        return asked, calls.start(caller, model, asked.sampling(), asked.n, asked.asked())
 
-
-def begin(request: HttpRequest) -> tuple[TextBody, Sequence[Generation]]:
-    caller = identify(request)
-    asked = body.read(request, TextBody)
-    model = caller.model(asked.model)
-    return asked, calls.start(caller, model, asked.sampling(), asked.n, asked.asked())
-
-
-async def reply(call: Call, asked: TextBody) -> HttpResponseBase:
-    head = texts.head(call.id, int(time.time()), asked.model)
-    if asked.stream:
-        return await replies.stream(
-            TextChunks(
+    async def reply(self, call: Call, asked: TextBody) -> HttpResponseBase:
+        head = texts.head(call.id, int(time.time()), asked.model)
+        if asked.stream:
+            chunks = TextChunks(
                 call=call,
                 head=head,
                 with_usage=asked.usage_wanted,
                 prompts=len(asked.prompt),
                 asked=asked,
             )
+            return await replies.stream(chunks)
+        saids = await replies.gather(call)
+        return JsonResponse(
+            texts.completion(head, saids, asked), json_dumps_params={"ensure_ascii": False}
         )
-    saids = await replies.gather(call)
-    return JsonResponse(
-        texts.completion(head, saids, asked), json_dumps_params={"ensure_ascii": False}
-    )
