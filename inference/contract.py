@@ -130,6 +130,8 @@ class Request:
     parallel_tool_calls: bool = True
     # What the chat template may be told, such as enable_thinking; the template's allow list rules.
     template_kwargs: dict[str, Any] = field(default_factory=dict)
+    # Behind everybody else's: whoever asked has used up what the admin allows.
+    late: bool = False
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -33,9 +33,9 @@ local function now()
 end
 """
 
-# The oldest 200 that wait for a model, and who runs how many of it. `order` is the order in which
-# they will be taken: whose user has fewer running, was served fewer tokens lately, came earlier;
-# of one user's, each next one counts as one more running.
+# The oldest 200 that wait for a model, and who runs how many of it. `before` is the order in which
+# they will be taken: what is late after all else; whose user has fewer running, was served fewer
+# tokens lately, came earlier; of one user's, each next one counts as one more running.
 _QUEUE = """
 local function running(model)
   local busy, held = {}, 0
@@ -61,17 +61,18 @@ end
 local function queue(model, busy)
   local found, turns, cache = {}, {}, {}
   for place, id in ipairs(redis.call('ZRANGE', 'waiting:'..model, 0, 199)) do
-    local run = redis.call('HMGET', 'run:'..id, 'user', 'status')
+    local run = redis.call('HMGET', 'run:'..id, 'user', 'status', 'late')
     local user = run[1]
     if user and run[2] == 'waiting' then
       turns[user] = (turns[user] or busy[user] or 0) + 1
       table.insert(found, {id=id, user=user, turn=turns[user] - 1, served=served(user, cache),
-        place=place})
+        place=place, late=run[3] == '1'})
     end
   end
   return found
 end
 local function before(a, b)
+  if a.late ~= b.late then return b.late end
   if a.turn ~= b.turn then return a.turn < b.turn end
   if a.served ~= b.served then return a.served < b.served end
   return a.place < b.place
@@ -79,7 +80,8 @@ end
 """
 
 # model, lease in ms, worker, held, slots -> {id, fence, attempts} or nil. Where the worker holds as
-# many as it has slots, only somebody with less than a fair share of them is taken.
+# many as it has slots, only somebody with less than a fair share of them is taken; what is late has
+# no share.
 CLAIM = Script(
     _WAIT_AGAIN
     + _QUEUE
@@ -90,7 +92,7 @@ local busy = running(model)
 local best, users, seen = nil, 0, {}
 for user in pairs(busy) do seen[user], users = true, users + 1 end
 for _, run in ipairs(queue(model, busy)) do
-  if not seen[run.user] then seen[run.user], users = true, users + 1 end
+  if not run.late and not seen[run.user] then seen[run.user], users = true, users + 1 end
   if not best or before(run, best) then best = run end
 end
 if not best then
@@ -98,7 +100,9 @@ if not best then
   redis.call('ZREMRANGEBYRANK', 'waiting:'..model, 0, 199)
   return nil
 end
-if held >= slots and best.turn >= math.max(1, math.floor(slots / users)) then return nil end
+if held >= slots then
+  if best.late or best.turn >= math.max(1, math.floor(slots / users)) then return nil end
+end
 redis.call('ZREM', 'waiting:'..model, best.id)
 redis.call('HSET', 'run:'..best.id, 'status', 'running', 'worker', worker, 'claimed', now())
 redis.call('HSET', 'pace:'..model, 'slots', slots)

@@ -61,27 +61,40 @@ class Script:
         return pipe.execute()
 
 
-# id, model, user, request -> 1, or 0 where the log is there already
-CREATE = Script("""
-local id, model, user, request = unpack(ARGV)
+# The place in the queue of what comes now. What is late counts from so far behind that whatever is
+# not comes before it, however many they are.
+_ARRIVE = """
+local function arrive(late)
+  return redis.call('INCR', 'arrivals') + (late == '1' and 1099511627776 or 0)
+end
+"""
+
+# id, model, user, request, late (1 or 0) -> 1, or 0 where the log is there already
+CREATE = Script(
+    _ARRIVE
+    + """
+local id, model, user, request, late = unpack(ARGV)
 if redis.call('EXISTS', 'run:'..id) == 1 then return 0 end
 local now = redis.call('TIME')
 redis.call('DEL', 'gen:'..id)
 redis.call('XADD', 'gen:'..id, '0-1', 'request', request)
-local arrival = redis.call('INCR', 'arrivals')
+local arrival = arrive(late)
 redis.call('HSET', 'run:'..id, 'model', model, 'user', user, 'status', 'waiting', 'fence', 0,
-  'position', 0, 'attempts', 0, 'arrival', arrival, 'created', now[1]*1000 +
+  'position', 0, 'attempts', 0, 'arrival', arrival, 'late', late, 'created', now[1]*1000 +
   math.floor(now[2]/1000))
 redis.call('ZADD', 'waiting:'..model, arrival, id)
 redis.call('SADD', 'models', model)
 return 1
-""")
+"""
+)
 
-# id, model, user, request, fence, position, tokens, text, reasoning, created, further fields as in
-# APPEND -> 1, or 0 where the log knows as much as the row or more. A shorter log is rebuilt from
-# the row with a higher fence.
-RESTORE = Script("""
-local id, model, user, request, fence, position, t, s, r, created = unpack(ARGV)
+# id, model, user, request, fence, position, tokens, text, reasoning, created, late, further fields
+# as in APPEND -> 1, or 0 where the log knows as much as the row or more. A shorter log is rebuilt
+# from the row with a higher fence.
+RESTORE = Script(
+    _ARRIVE
+    + """
+local id, model, user, request, fence, position, t, s, r, created, late = unpack(ARGV)
 local run = redis.call('HMGET', 'run:'..id, 'position', 'fence')
 if run[1] and tonumber(run[1]) >= tonumber(position)
   and redis.call('EXISTS', 'gen:'..id) == 1 then return 0 end
@@ -89,17 +102,18 @@ redis.call('DEL', 'gen:'..id)
 redis.call('ZREM', 'leases', id)
 redis.call('XADD', 'gen:'..id, '0-1', 'request', request)
 if tonumber(position) > 0 then
-  redis.call('XADD', 'gen:'..id, position..'-0', 't', t, 's', s, 'r', r, unpack(ARGV, 11))
+  redis.call('XADD', 'gen:'..id, position..'-0', 't', t, 's', s, 'r', r, unpack(ARGV, 12))
   redis.call('XADD', 'gen:'..id, position..'-*', 'phase', 'restored', 'fraction', 0)
 end
-local arrival = redis.call('INCR', 'arrivals')
+local arrival = arrive(late)
 redis.call('HSET', 'run:'..id, 'model', model, 'user', user, 'status', 'waiting',
   'fence', math.max(tonumber(fence), tonumber(run[2] or 0)) + 1, 'position', position,
-  'attempts', 0, 'arrival', arrival, 'created', created)
+  'attempts', 0, 'arrival', arrival, 'late', late, 'created', created)
 redis.call('ZADD', 'waiting:'..model, arrival, id)
 redis.call('SADD', 'models', model)
 return 1
-""")
+"""
+)
 
 # id, fence, position, count, tokens, text, reasoning, further fields by turns with their values ->
 # 1: stop was asked, 0: go on, -1: not yours
@@ -206,7 +220,7 @@ class Log:
 def create(client: redis.Redis, request: Request) -> bool:
     """Write a request as the first entry and put it into its model's waiting set; once."""
     args = (request.id, request.model.name, request.user, request.to_json())
-    return bool(CREATE(client, *args))
+    return bool(CREATE(client, *args, int(request.late)))
 
 
 def restore(
@@ -224,7 +238,7 @@ def restore(
 ) -> bool:
     """Rebuild a log from its row where Redis has less than the row; `created` in ms since 1970."""
     head = (request.id, request.model.name, request.user, request.to_json(), fence, position)
-    entry = (json.dumps(list(tokens)), text, reasoning, created)
+    entry = (json.dumps(list(tokens)), text, reasoning, created, int(request.late))
     return bool(RESTORE(client, *head, *entry, *_further(calls, logprobs)))
 
 

@@ -52,12 +52,19 @@ def start(
     tool_choice: str = "auto",
     parallel_tool_calls: bool = True,
     template_kwargs: Mapping[str, Any] | None = None,
+    key: int | None = None,
+    part: int = 0,
+    choice: int = 0,
+    late: bool = False,
 ) -> Generation:
     """The row now, the log and the ring when the caller's transaction is committed.
 
+    `late`: it waits behind everybody else's. `key`, `part` and `choice` say what it counts as.
     Where Redis does not answer, the row waits and the steward enters it as soon as it does.
     """
-    generation = Generation(owner_id=owner.pk, kind=kind, model=spec.name)
+    generation = Generation(
+        owner_id=owner.pk, kind=kind, model=spec.name, key_id=key, part=part, choice=choice
+    )
     generation.logprobs = None if sampling.logprobs is None else []
     request = Request(
         id=generation.id.hex,
@@ -73,6 +80,7 @@ def start(
         tool_choice=tool_choice,
         parallel_tool_calls=parallel_tool_calls,
         template_kwargs=dict(template_kwargs or {}),
+        late=late,
     )
     generation.request = request.to_dict()
     generation.save()

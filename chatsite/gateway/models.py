@@ -15,6 +15,8 @@ class Generation(models.Model):
     `tokens` are the ids as packed little-endian int32. `position` counts them; `fence` is the floor
     of the fences in the log, so that a log that was lost and put back still refuses an old writer.
     `calls` are the tool calls, {"name", "arguments"} each; `logprobs` is null unless asked for.
+    A call of the API may have several: an answer to each of its prompts (`part`), and of each
+    several `choice`s, so that what they share is counted once.
     """
 
     class Kind(models.TextChoices):
@@ -30,6 +32,12 @@ class Generation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    # What it came in with; null for the chat and for the owner of this machine.
+    key = models.ForeignKey(
+        "accounts.ApiKey", models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    part = models.PositiveSmallIntegerField(default=0)
+    choice = models.PositiveSmallIntegerField(default=0)
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.CHAT)
     model = models.CharField(max_length=200)
     request = models.JSONField()

@@ -244,6 +244,54 @@ def test_what_is_put_back_was_never_claimed(broker: redis.Redis) -> None:
     assert status(broker, "a") == "running"
 
 
+def test_what_is_late_goes_after_all_that_is_not(broker: redis.Redis) -> None:
+    # More of them than a claim looks at, and who sends them has nothing running.
+    for n in range(250):
+        stream.create(broker, request(f"late{n}", user="alice", late=True))
+    stream.create(broker, request("late-too", user="bob", late=True))
+    for n in range(3):
+        stream.create(broker, request(f"b{n}", user="bob"))
+    wanted = [(MODEL, id) for id in ("b0", "b1", "b2", "late0", "late-too", "late249")]
+    ahead = [place and place.ahead for place in client.places(broker, wanted)]
+    assert ahead[:3] == [0, 1, 2]
+    assert ahead[3] == 3
+    assert ahead[5] == 252
+    assert [take(broker).id for _ in range(4)] == ["b0", "b1", "b2", "late0"]
+    stream.create(broker, request("c", user="charlie"))
+    assert take(broker).id == "c"
+
+
+def test_what_is_late_stays_so_when_it_is_given_back(broker: redis.Redis) -> None:
+    stream.create(broker, request("late", late=True))
+    for give_back in (lease.release, lease.put_back):
+        claim = take(broker)
+        assert claim.id == "late"
+        give_back(broker, "late", claim.fence)
+        stream.create(broker, request("b"))
+        claim = take(broker)
+        assert claim.id == "b"
+        stream.finish(broker, claim.fence, Finish("b", "stop"))
+        broker.delete("run:b", "gen:b")
+
+
+def test_among_the_late_the_usual_order_rules(broker: redis.Redis) -> None:
+    for id, user in (("a0", "alice"), ("a1", "alice"), ("b0", "bob")):
+        stream.create(broker, request(id, user=user, late=True))
+    assert [take(broker).id for _ in range(3)] == ["a0", "b0", "a1"]
+
+
+def test_what_is_late_takes_no_place_beyond_the_slots(broker: redis.Redis) -> None:
+    for n in range(4):
+        stream.create(broker, request(f"a{n}", user="alice"))
+    assert [over(broker, n, 2) for n in range(3)] == ["a0", "a1", None]
+    stream.create(broker, request("late", user="bob", late=True))
+    assert over(broker, 2, 2) is None
+    # And who waits late lessens nobody's share.
+    for n in range(2):
+        stream.create(broker, request(f"c{n}", user="charlie"))
+    assert [over(broker, n, 4) for n in (4, 5, 6)] == ["c0", "c1", None]
+
+
 class Workers(RuleBasedStateMachine):
     """Two workers, a steward and a reader who stops, in any order: each position once, one end."""
 

@@ -120,11 +120,11 @@ def test_a_stop_is_heard_by_the_next_write(broker: redis.Redis) -> None:
     assert stream.report(broker, fence, Progress("a", "writing")) == 1
 
 
-def put_back(client: redis.Redis, position: int, fence: int = 0) -> bool:
+def put_back(client: redis.Redis, position: int, fence: int = 0, *, late: bool = False) -> bool:
     ids = list(range(1, position + 1))
     text = "".join(f"{n} " for n in ids)
     where: dict[str, Any] = {"position": position, "fence": fence, "tokens": ids, "text": text}
-    return stream.restore(client, request("a"), reasoning="", created=1, **where)
+    return stream.restore(client, request("a", late=late), reasoning="", created=1, **where)
 
 
 def test_what_redis_lost_is_put_back(broker: redis.Redis) -> None:
@@ -135,6 +135,15 @@ def test_what_redis_lost_is_put_back(broker: redis.Redis) -> None:
     assert claim.fence > 5
     assert stream.load(broker, "a").tokens == [1, 2, 3]
     assert stream.append(broker, [(claim.fence, token("a", 4))]) == [0]
+
+
+def test_what_was_late_is_put_back_late(broker: redis.Redis) -> None:
+    assert put_back(broker, 3, late=True)
+    assert tokens(broker, "a") == [1, 2, 3]
+    stream.create(broker, request("b"))
+    claim = lease.claim(broker, MODEL, 60_000)
+    assert claim
+    assert claim.id == "b"
 
 
 def test_a_log_that_knows_more_is_kept(broker: redis.Redis) -> None:

@@ -11,6 +11,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ('accounts', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -19,6 +20,8 @@ class Migration(migrations.Migration):
             name='Generation',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('part', models.PositiveSmallIntegerField(default=0)),
+                ('choice', models.PositiveSmallIntegerField(default=0)),
                 ('kind', models.CharField(choices=[('chat', 'Chat'), ('title', 'Title'), ('api', 'API')], default='chat', max_length=16)),
                 ('model', models.CharField(max_length=200)),
                 ('request', models.JSONField()),
@@ -37,6 +40,7 @@ class Migration(migrations.Migration):
                 ('created', models.DateTimeField(auto_now_add=True)),
                 ('ended', models.DateTimeField(blank=True, null=True)),
                 ('log_until', models.DateTimeField(blank=True, null=True)),
+                ('key', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='accounts.apikey')),
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
