@@ -41,6 +41,10 @@ class Run:
         return f"{self.id}.{self.fence}"
 
     @property
+    def is_task(self) -> bool:
+        return self.job.request.task is not None
+
+    @property
     def keyed(self) -> Job:
         """The job as the engine gets it."""
         return replace(self.job, request=replace(self.job.request, id=self.key))
@@ -62,8 +66,13 @@ class Book:
 
     @property
     def held(self) -> int:
-        """How many the engine has in work for it."""
-        return len(self.runs) + len(self._leaving)
+        """How many jobs the engine has in work for it."""
+        return len(self.runs) - self.tasks + len(self._leaving)
+
+    @property
+    def tasks(self) -> int:
+        """How many questions about tokens it has beside them."""
+        return sum(run.is_task for run in self.runs.values())
 
     def open(self, run: Run) -> None:
         self.runs[run.key] = run
@@ -164,7 +173,7 @@ class Book:
 
     def keep_only(self, count: int) -> None:
         """Where the engine takes fewer than was planned, the others were never claimed."""
-        for run in list(self.runs.values())[count:]:
+        for run in [run for run in self.runs.values() if not run.is_task][count:]:
             self._link.reach(partial(lease.put_back, self._link.client, run.id, run.fence))
             del self.runs[run.key]
 

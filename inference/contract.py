@@ -4,7 +4,7 @@ inside."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -108,6 +108,34 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """A question about tokens in place of an answer: it takes no seat in the batch. `kind`:
+    tokenize (the request's prompt or messages) or detokenize (`tokens`)."""
+
+    kind: str
+    tokens: tuple[int, ...] = ()
+    # With the mark that begins a document, beside what a chat template writes.
+    special: bool = False
+    # The messages end where an answer begins, or (`continued`) where the last of them does.
+    opened: bool = True
+    continued: bool = False
+    # What each token spells is told, too.
+    pieces: bool = False
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        known = _known(cls, data)
+        known["tokens"] = tuple(known.get("tokens") or ())
+        return cls(**known)
+
+
+# A text of which a vector is wanted, or the ids of its tokens.
+Input = str | tuple[int, ...]
+# Follows a model's name where the questions about its tokens wait.
+TASKS = "\x1ftasks"
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Everything that a worker has to know: it reads no database."""
 
@@ -120,8 +148,11 @@ class Request:
     drop_oldest: bool = False
     # Instead of messages: a text that the model goes on with, as it is.
     prompt: str | None = None
-    # Instead of both: texts of which the vectors are wanted.
-    inputs: tuple[str, ...] = ()
+    # Instead of both: of what the vectors are wanted, and how long they shall be (0: as they are).
+    inputs: tuple[Input, ...] = ()
+    dimensions: int = 0
+    # Instead of an answer.
+    task: Task | None = None
     shape: Shape = field(default_factory=Shape)
     # OpenAI's form: {"type": "function", "function": {"name", "description", "parameters"}}.
     tools: tuple[dict[str, Any], ...] = ()
@@ -132,6 +163,11 @@ class Request:
     template_kwargs: dict[str, Any] = field(default_factory=dict)
     # Behind everybody else's: whoever asked has used up what the admin allows.
     late: bool = False
+
+    @property
+    def queue(self) -> str:
+        """Where it waits: by its model, the questions about tokens apart."""
+        return self.model.name + TASKS if self.task else self.model.name
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -145,7 +181,8 @@ class Request:
         known["sampling"] = Sampling.from_dict(data.get("sampling", {}))
         known["shape"] = Shape(**_known(Shape, data.get("shape", {})))
         known["tools"] = tuple(data.get("tools", ()))
-        known["inputs"] = tuple(data.get("inputs", ()))
+        known["inputs"] = tuple(_input(each) for each in data.get("inputs", ()))
+        known["task"] = Task.from_dict(data["task"]) if data.get("task") else None
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,6 +190,10 @@ class Request:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+
+def _input(data: Any) -> Input:
+    return data if isinstance(data, str) else tuple(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,16 +273,18 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """The embedding of input number `index`, shape (dimensions,)."""
+    """The embedding of input number `index`, shape (dimensions,). A log's reader gets the values as
+    an array of float32: there may be millions."""
 
     id: str
     index: int
-    values: tuple[float, ...]
+    values: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The one last event of a generation. `reason`: stop, length, cancelled or error."""
+    """The one last event of a generation. `reason`: stop, length, cancelled or error. `found` is
+    what a task asked for."""
 
     id: str
     reason: str
@@ -250,6 +293,7 @@ class Finish:
     error: dict[str, Any] | None = None
     stats: dict[str, Any] = field(default_factory=dict)
     calls: tuple[CallDelta, ...] = ()
+    found: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -17,6 +17,7 @@ from inference import board, lease
 from inference.badge import Badge
 from inference.board import WorkerState
 from inference.budget import Budget
+from inference.contract import TASKS
 from inference.engines.registry import ENGINES
 from inference.hardware import measure
 from inference.plans import sweep
@@ -56,6 +57,7 @@ class Pool:
 
     def ring(self, model: str) -> None:
         """Wake the Host of a model; make it where there is none."""
+        model = model.removesuffix(TASKS)
         mark = self.badge.mark
         with self._lock:
             if self._ending.is_set():

@@ -131,16 +131,17 @@ class Template:
         tools: Sequence[Mapping[str, Any]] = (),
         template_kwargs: Mapping[str, Any] = MappingProxyType({}),
         continue_last: bool = False,
+        opened: bool = True,
     ) -> str:
         """The prompt for these messages, ending where the answer begins, or with `continue_last`
-        where the last message does; raises PromptError."""
+        where the last message does, or behind it (not `opened`); raises PromptError."""
         given: dict[str, Any] = dict(_checked(template_kwargs))
         # None where there are none: templates ask for that as well as for `is defined`.
         given |= {"tools": [dict(tool) for tool in tools] or None, "documents": None}
         turns = [turn_of(message) for message in messages]
         if continue_last:
             _mark_end(turns)
-        given["add_generation_prompt"] = not continue_last
+        given["add_generation_prompt"] = opened and not continue_last
         text = self._attempt(turns, given)
         if not continue_last:
             return text

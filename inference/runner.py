@@ -21,7 +21,7 @@ from inference import board, lease, stream
 from inference.book import RENEWALS, Book, Run
 from inference.budget import Budget, ShortError
 from inference.child import ChildDiedError
-from inference.contract import Finish, Job, ModelSpec, unpack
+from inference.contract import TASKS, Finish, Job, ModelSpec, unpack
 from inference.engines.base import Info, LoadError, Setup
 from inference.fit import TooLargeError
 from inference.gguf import GgufError
@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 LOOK = 0.5
 # Seconds between two words about the engine's state.
 PACE = 1.0
+# Questions about tokens that the engine is given at once: the batch waits for them.
+QUESTIONS = 4
+# Nobody's share of them is counted.
+UNSHARED = 1 << 20
 
 
 class Host(threading.Thread):
@@ -55,6 +59,8 @@ class Host(threading.Thread):
         self._rung = False
         # When the queue is looked at next, and how many were held at the last look.
         self._look, self._held = 0.0, 0
+        # The same for questions about tokens.
+        self._task_look, self._tasks = 0.0, 0
         # The next request wants other settings of the model: first those that run are brought to
         # an end.
         self._draining = False
@@ -114,6 +120,7 @@ class Host(threading.Thread):
     def _turn(self) -> None:
         try:
             self._admit()
+            self._admit_tasks()
             for message in self._listen():
                 self._hear(message)
             self._keep()
@@ -127,11 +134,22 @@ class Host(threading.Thread):
         if self.book.held >= self._held and time.monotonic() < self._look:
             return
         while self._has_room():
-            claim = self._claim()
+            claim = self._claim_next()
             if claim is None or not self._take(claim):
                 self._look = time.monotonic() + LOOK
                 break
         self._held = self.book.held
+
+    def _admit_tasks(self) -> None:
+        """They need no slot; where nothing new may begin, they wait as well."""
+        if self.book.tasks >= self._tasks and time.monotonic() < self._task_look:
+            return
+        self._task_look = time.monotonic() + LOOK
+        while self.book.tasks < QUESTIONS and not self._left and not self._draining:
+            claim = self._claim(self.model + TASKS, 0, UNSHARED)
+            if claim is None or not self._take(claim):
+                break
+        self._tasks = self.book.tasks
 
     def _has_room(self) -> bool:
         self._draining = self._draining and bool(self.book.runs)
@@ -143,14 +161,17 @@ class Host(threading.Thread):
         jobs = self.motor.info.jobs if self.motor.info else self.motor.planned
         return self.book.held < jobs
 
-    def _claim(self) -> lease.Claim | None:
+    def _claim_next(self) -> lease.Claim | None:
         """Beyond the slots only for users who have less than their share of them."""
         held = self.book.held
         slots = self.motor.info.slots if self.motor.info else self.motor.planned
+        return self._claim(self.model, held, slots)
+
+    def _claim(self, queue: str, held: int, slots: int) -> lease.Claim | None:
         return self._link.reach(
             lambda: lease.claim(
                 self._link.client,
-                self.model,
+                queue,
                 self._settings.lease_ms,
                 worker=self._worker,
                 held=held,
@@ -232,7 +253,7 @@ class Host(threading.Thread):
         except BlockingIOError:
             self._rung = False
         if self._rung:
-            self._look = 0.0
+            self._look = self._task_look = 0.0
         return messages
 
     def _hear(self, message: dict[str, Any]) -> None:

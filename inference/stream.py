@@ -219,7 +219,7 @@ class Log:
 
 def create(client: redis.Redis, request: Request) -> bool:
     """Write a request as the first entry and put it into its model's waiting set; once."""
-    args = (request.id, request.model.name, request.user, request.to_json())
+    args = (request.id, request.queue, request.user, request.to_json())
     return bool(CREATE(client, *args, int(request.late)))
 
 
@@ -242,10 +242,15 @@ def restore(
     return bool(RESTORE(client, *head, *entry, *_further(calls, logprobs)))
 
 
-def expire(client: redis.Redis, id: str) -> None:
+def expire(client: redis.Redis, id: str, seconds: int = KEPT_S) -> None:
     """Let an ended log go when its readers had time to finish."""
-    client.expire(LOG + id, KEPT_S)
-    client.expire(RUN + id, KEPT_S)
+    client.expire(LOG + id, seconds)
+    client.expire(RUN + id, seconds)
+
+
+def remove(client: redis.Redis, id: str) -> None:
+    """A log that has no row and that nobody reads any more. A worker that holds it is refused."""
+    client.delete(LOG + id, RUN + id)
 
 
 def append(client: redis.Redis, events: Sequence[tuple[int, Tokens]]) -> list[int]:
@@ -334,8 +339,7 @@ def _logprobs(data: bytes) -> tuple[Logprob, ...]:
 
 
 def _vector(fields: Mapping[bytes, bytes]) -> Vector:
-    values = array("f", b64decode(fields[b"v"]))
-    return Vector("", int(fields[b"i"]), tuple(values))
+    return Vector("", int(fields[b"i"]), array("f", b64decode(fields[b"v"])))
 
 
 def _end(position: int, fields: Mapping[bytes, bytes]) -> End:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
-from inference.contract import Event, Job, ModelSpec
+from inference.contract import Event, Job, ModelSpec, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,12 @@ class LoadError(Exception):
     kind = "model_load_failed"
 
 
+class WrongModelError(Exception):
+    """The model is not made for what is asked: for answers, or for vectors. `kind` is stable."""
+
+    kind = "wrong_model"
+
+
 class Engine(Protocol):
     """Continuous batching behind a few calls. Its events for one id: Progress*, Tokens*, one
     Finish."""
@@ -68,6 +74,10 @@ class Engine(Protocol):
 
     def cancel(self, id: str) -> None:
         """End a job at the next step with reason `cancelled`; an unknown id is ignored."""
+
+    def answer(self, request: Request) -> dict[str, Any]:
+        """What a request's `task` asks for, at once and beside all jobs; an exception's `kind` says
+        why it cannot be told."""
 
     def busy(self) -> bool:
         """Whether `step` has something to do."""

@@ -7,11 +7,23 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from inference.contract import Event, Finish, Job, ModelSpec, Request, Tokens
-from inference.engines.base import Info, Setup
+from inference.engines.base import Info, Setup, WrongModelError
 from inference.parse.formats import HERMES, Format
 from inference.parse.writer import Writer
+from inference.spelling import spell, told
+
+
+class _Bytes:
+    """Its words are too many to be numbered: who asks for tokens gets the bytes of the text."""
+
+    size = 256
+    controls: dict[int, str] = {}
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token])
 
 
 @dataclass(slots=True)
@@ -39,6 +51,17 @@ class EchoEngine:
         )
         report(1.0)
         return self._info
+
+    def answer(self, request: Request) -> dict[str, Any]:
+        task, letters = request.task, _Bytes()
+        assert task
+        if task.kind == "detokenize":
+            return {"text": spell(letters, task.tokens)}
+        text = request.prompt
+        if text is None:
+            text = "\n".join(message.content for message in request.messages)
+        tokens = text.encode(errors="replace")
+        return told(letters, tokens, self._info.context_length, pieces=task.pieces)
 
     def add(self, job: Job) -> None:
         said = next((m.content for m in reversed(job.request.messages) if m.role == "user"), "")
@@ -83,6 +106,8 @@ class EchoEngine:
         return Tokens(id, run.at, (run.at - 1,), delta.text, delta.reasoning, delta.calls)
 
     def _check(self, run: _Run) -> dict[str, object] | None:
+        if run.job.request.inputs:
+            return {"kind": WrongModelError.kind}
         prompt, room = _size(run.job), self._info.context_length
         if prompt < room or run.job.request.drop_oldest:
             return None

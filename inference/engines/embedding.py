@@ -13,11 +13,13 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from inference.contract import Event, Finish, Job, ModelSpec, Vector
-from inference.engines.base import Info, LoadError, Setup
+from inference.contract import Event, Finish, Input, Job, ModelSpec, Request, Vector
+from inference.engines.base import Info, LoadError, Setup, WrongModelError
 from inference.engines.llamacpp.model import BF16, offers, read_weights
+from inference.engines.llamacpp.vocabulary import Vocabulary
 from inference.engines.turns import Turns, Work
 from inference.engines.weights import locate
+from inference.spelling import UnknownTokenError, checked, spell, told
 
 # Inputs in one step, and the tokens after which no further input joins it.
 INPUTS, STEP = 64, 512
@@ -41,7 +43,8 @@ class LlamaCppEmbedder:
     def load(self, spec: ModelSpec, setup: Setup, report: Callable[[float], None]) -> Info:
         settings = spec.settings
         self._model = _load(spec, setup, report)
-        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self._vocab = Vocabulary(self._model)
+        self._size = llama_cpp.llama_model_n_embd_out(self._model)
         trained = llama_cpp.llama_model_n_ctx_train(self._model) or CONTEXT
         asked = setup.context_length or settings.get("context_length") or CONTEXT
         self.context_length = min(int(asked), trained)
@@ -52,6 +55,8 @@ class LlamaCppEmbedder:
         if self._pooling not in POOLINGS.values():
             raise LoadError(f"There is no pooling {self._pooling!r}.")
         self._normalize = bool(settings.get("normalize", True))
+        # Of which lengths a vector's beginning is a vector, too: true for all, or a list.
+        self._shorter = settings.get("matryoshka")
         two_way = self._meta(f"{kind}.attention.causal") == "false"
         threads = setup.threads or settings.get("threads") or psutil.cpu_count(logical=False) or 1
         self._open(int(threads), two_way or any(part in kind for part in TWO_WAY))
@@ -59,15 +64,32 @@ class LlamaCppEmbedder:
         return Info(INPUTS, self.context_length, INPUTS, int(threads))
 
     def add(self, job: Job) -> None:
-        inputs = [self.tokenize(text) for text in job.request.inputs]
-        longest = max(map(len, inputs), default=0)
-        if not inputs:
-            return self._refuse(job, kind="wrong_model")
+        request = job.request
+        if not request.inputs:
+            return self._refuse(job, kind=WrongModelError.kind)
+        if not self._offers(request.dimensions):
+            return self._refuse(job, kind="bad_dimensions", dimensions=self._size)
+        try:
+            inputs = [self._read(each) for each in request.inputs]
+        except UnknownTokenError as error:
+            return self._refuse(job, kind=error.kind)
+        longest = max(map(len, inputs))
         if longest > self.context_length:
             limit = {"prompt_tokens": longest, "context_length": self.context_length}
             return self._refuse(job, kind="context_length_exceeded", **limit)
-        work = self._works[job.request.id] = Work(job.request.id, job.request.user, inputs)
+        work = Work(request.id, request.user, inputs, request.dimensions)
+        self._works[work.id] = work
         return self._turns.join(work)
+
+    def answer(self, request: Request) -> dict[str, Any]:
+        task = request.task
+        assert task
+        if task.kind == "detokenize":
+            return {"text": spell(self._vocab, task.tokens)}
+        if request.prompt is None:
+            raise WrongModelError
+        tokens = self._spelled(request.prompt, marks=task.special)
+        return told(self._vocab, tokens, self.context_length, pieces=task.pieces)
 
     def cancel(self, id: str) -> None:
         if work := self._works.pop(id, None):
@@ -97,19 +119,45 @@ class LlamaCppEmbedder:
 
     def tokenize(self, text: str) -> list[int]:
         """With the marks that the model wants around a text; marks inside it are plain text."""
+        # A text of no tokens has a vector too.
+        first = llama_cpp.llama_vocab_bos(self._vocab.pointer)
+        return self._spelled(text, marks=True) or [max(first, 0)]
+
+    def _spelled(self, text: str, *, marks: bool) -> list[int]:
         data = text.encode(errors="replace")
         ids = (llama_cpp.llama_token * (len(data) + 16))()
-        size = llama_cpp.llama_tokenize(self._vocab, data, len(data), ids, len(ids), True, False)
-        # A text of no tokens has a vector too.
-        return list(ids[:size]) or [max(llama_cpp.llama_vocab_bos(self._vocab), 0)]
+        size = llama_cpp.llama_tokenize(
+            self._vocab.pointer, data, len(data), ids, len(ids), marks, False
+        )
+        return list(ids[:size])
+
+    def _read(self, given: Input) -> list[int]:
+        """An input's tokens; ids are taken as they are."""
+        if isinstance(given, str) or not given:
+            return self.tokenize(given or "")
+        return [*checked(self._vocab, given)]
+
+    def _offers(self, dimensions: int) -> bool:
+        if dimensions in (0, self._size):
+            return True
+        listed = isinstance(self._shorter, list) and dimensions in self._shorter
+        return (self._shorter is True or listed) and 0 < dimensions < self._size
 
     def _tell(self, work: Work, index: int, values: NDArray[np.float32]) -> list[Event]:
         work.done += 1
-        vector = Vector(work.id, index, tuple(values.tolist()))
+        vector = Vector(work.id, index, tuple(self._cut(values, work.dimensions).tolist()))
         if work.done < len(work.inputs):
             return [vector]
         del self._works[work.id]
         return [vector, self._end(work, "stop")]
+
+    def _cut(self, values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+        """A vector's beginning, as long as it was itself."""
+        if size in (0, len(values)):
+            return values
+        part = values[:size]
+        length = float(np.linalg.norm(part)) if self._normalize else 0.0
+        return np.asarray(part / length if length else part)
 
     def _end(self, work: Work, reason: str) -> Finish:
         count = sum(map(len, work.inputs))
@@ -120,7 +168,7 @@ class LlamaCppEmbedder:
         self._early.append(Finish(job.request.id, "error", error=error))
 
     def _compute(self, inputs: list[list[int]]) -> list[NDArray[np.float32]]:
-        """The vectors of the inputs, each of shape (dimensions,)."""
+        """The vectors of the inputs, each of its whole length."""
         batch, begun = self._batch, time.perf_counter()
         rows = [(t, at, n) for n, tokens in enumerate(inputs) for at, t in enumerate(tokens)]
         batch.n_tokens = len(rows)
@@ -134,7 +182,7 @@ class LlamaCppEmbedder:
             raise RuntimeError(f"llama.cpp answered {code} for {len(rows)} tokens.")
         states: NDArray[np.float32] = np.ctypeslib.as_array(
             llama_cpp.llama_get_embeddings(self._context),
-            shape=(len(rows), llama_cpp.llama_model_n_embd_out(self._model)),
+            shape=(len(rows), self._size),
         )
         ends = np.cumsum([len(tokens) for tokens in inputs])
         self._figures["prompt_tokens"] += len(rows)

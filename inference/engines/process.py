@@ -78,7 +78,7 @@ def serve(engine: Engine, pipe: Pipe) -> None:
                 engine.close()
                 pipe.send(closed=True)
                 return
-            obey(engine, command)
+            obey(engine, command, outbox)
         if engine.busy():
             more = True
             outbox.put(engine.step(), last=not engine.busy())
@@ -143,12 +143,25 @@ def start(pipe: Pipe) -> Engine | None:
     return engine
 
 
-def obey(engine: Engine, command: dict[str, Any]) -> None:
+def obey(engine: Engine, command: dict[str, Any], outbox: Outbox) -> None:
     if "add" in command:
         request = Request.from_json(command["add"]["request"])
-        engine.add(Job(request, tuple(command["add"]["tokens"])))
+        if request.task:
+            outbox.put([answer(engine, request)], last=True)
+        else:
+            engine.add(Job(request, tuple(command["add"]["tokens"])))
     elif "cancel" in command:
         engine.cancel(command["cancel"])
+
+
+def answer(engine: Engine, request: Request) -> Finish:
+    """What a task found. Whatever is wrong with it must not end the engine that others use."""
+    try:
+        return Finish(request.id, "stop", found=engine.answer(request))
+    except Exception as error:
+        log.exception("A question about tokens has no answer.")
+        kind = getattr(error, "kind", "task_failed")
+        return Finish(request.id, "error", error={"kind": kind})
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ from collections import deque
 
 
 class Work:
-    """One job: its inputs as tokens, and how many of them were taken and are done."""
+    """One job: its inputs as tokens, how long its vectors shall be (0: as they are), and how many
+    inputs were taken and are done."""
 
-    def __init__(self, id: str, user: str, inputs: list[list[int]]) -> None:
+    def __init__(self, id: str, user: str, inputs: list[list[int]], dimensions: int = 0) -> None:
         self.id = id
+        self.dimensions = dimensions
         self.user = user
         self.inputs = inputs
         self.taken = self.done = 0

@@ -259,7 +259,8 @@ def test_vectors_go_on_after_a_crash(host: NewHost, broker: redis.Redis, tmp_pat
     assert (tmp_path / "mark").exists()
     vectors = [entry.vector for entry in entries(broker, "a") if entry.vector]
     assert [vector.index for vector in vectors] == [0, 0, 1, 2]
-    assert {vector.index: vector.values for vector in vectors} == {0: (0, 1), 1: (1, 2), 2: (2, 3)}
+    values = {vector.index: tuple(vector.values) for vector in vectors}
+    assert values == {0: (0, 1), 1: (1, 2), 2: (2, 3)}
 
 
 def test_a_full_engine_takes_on_who_has_nothing_yet(host: NewHost, broker: redis.Redis) -> None:
