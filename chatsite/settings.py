@@ -62,6 +62,9 @@ ALLOWED_HOSTS = hosts.known(CHATSITE_BIND, CHATSITE_HOSTS)
 CHATSITE_LOCAL_OWNER = env.bool(
     "CHATSITE_LOCAL_OWNER", default=bool(CHATSITE_BIND) and hosts.is_loopback(CHATSITE_BIND)
 )
+# Requests of programs that may be at work or waiting at once: one person's, and everybody's.
+CHATSITE_PENDING_PER_USER = env.int("CHATSITE_PENDING_PER_USER", default=512)
+CHATSITE_PENDING = env.int("CHATSITE_PENDING", default=4096)
 # With it as a bearer token, a program elsewhere may read /metrics.
 CHATSITE_METRICS_TOKEN = env.str("CHATSITE_METRICS_TOKEN", default="")
 # When set, the first account can only be made by who read the address that `up` printed.

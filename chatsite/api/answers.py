@@ -10,6 +10,8 @@ from chatsite.api.calls import Choice, Piece
 from chatsite.gateway.nouns import CallDelta, End, Logprob
 
 Json = dict[str, Any]
+# OpenAI's word for a token that is very unlikely.
+UNLIKELY = -9999.0
 
 
 @dataclass(slots=True)
@@ -47,9 +49,16 @@ def call_delta(generation: str, call: CallDelta) -> Json:
     return {"index": call.index, "function": {"arguments": call.arguments}}
 
 
-def finish_reason(end: End, *, called: bool) -> str:
+def old_delta(call: CallDelta) -> Json:
+    """The same for who asked with `functions`: there is one call, and it has no id."""
+    if call.name:
+        return {"name": call.name, "arguments": call.arguments}
+    return {"arguments": call.arguments}
+
+
+def finish_reason(end: End, *, called: bool, old_calls: bool = False) -> str:
     if called and end.finish.reason == "stop":
-        return "tool_calls"
+        return "function_call" if old_calls else "tool_calls"
     return "length" if end.finish.reason == "length" else "stop"
 
 
@@ -65,7 +74,8 @@ def logprobs(found: Sequence[Logprob], *, wanted: bool) -> Json | None:
 def token(found: Logprob) -> Json:
     data = list(found.data)
     text = bytes(data).decode(errors="replace")
-    return {"token": text, "logprob": found.logprob, "bytes": data}
+    # JSON has no word for what is impossible.
+    return {"token": text, "logprob": max(found.logprob, UNLIKELY), "bytes": data}
 
 
 def usage(ends: Sequence[End], prompts: int = 1) -> Json:
@@ -83,23 +93,30 @@ def usage(ends: Sequence[End], prompts: int = 1) -> Json:
     }
 
 
-def choice(number: int, said: Said, *, with_logprobs: bool) -> Json:
+def choice(number: int, said: Said, *, with_logprobs: bool, old_calls: bool = False) -> Json:
     assert said.end
     message: Json = {"role": "assistant", "content": said.text, "refusal": None}
     if said.reasoning:
         message["reasoning_content"] = said.reasoning
     if said.calls:
-        message |= {"tool_calls": said.calls, "content": said.text or None}
+        calls = {"function_call": said.calls[0]["function"]}
+        message |= calls if old_calls else {"tool_calls": said.calls}
+        message["content"] = said.text or None
     return {
         "index": number,
         "message": message,
         "logprobs": logprobs(said.logprobs, wanted=with_logprobs),
-        "finish_reason": finish_reason(said.end, called=bool(said.calls)),
+        "finish_reason": finish_reason(said.end, called=bool(said.calls), old_calls=old_calls),
     }
 
 
-def completion(head: Json, saids: Sequence[Said], *, with_logprobs: bool) -> Json:
-    choices = [choice(n, said, with_logprobs=with_logprobs) for n, said in enumerate(saids)]
+def completion(
+    head: Json, saids: Sequence[Said], *, with_logprobs: bool, old_calls: bool = False
+) -> Json:
+    choices = [
+        choice(number, said, with_logprobs=with_logprobs, old_calls=old_calls)
+        for number, said in enumerate(saids)
+    ]
     ends = [said.end for said in saids if said.end]
     return {**head, "choices": choices, "usage": usage(ends)}
 
@@ -114,12 +131,27 @@ def head(kind: str, call: str, created: int, model: str) -> Json:
     }
 
 
-def delta(read: Choice, piece: Piece) -> Json:
+def delta(read: Choice, piece: Piece, *, old_calls: bool = False) -> Json:
     out: Json = {}
     if piece.text:
         out["content"] = piece.text
     if piece.reasoning:
         out["reasoning_content"] = piece.reasoning
-    if piece.calls:
-        out["tool_calls"] = [call_delta(read.row.pk.hex, call) for call in piece.calls]
+    calls = joined(piece.calls)
+    if calls and not old_calls:
+        out["tool_calls"] = [call_delta(read.row.pk.hex, call) for call in calls]
+    # The old words have room for one.
+    if old_calls and (first := next((call for call in calls if call.index == 0), None)):
+        out["function_call"] = old_delta(first)
     return out
+
+
+def joined(calls: Sequence[CallDelta]) -> list[CallDelta]:
+    """What came of each call as one: in a chunk every call stands once."""
+    whole: dict[int, CallDelta] = {}
+    for call in calls:
+        before = whole.get(call.index, CallDelta(call.index))
+        whole[call.index] = CallDelta(
+            call.index, before.name or call.name, before.arguments + call.arguments
+        )
+    return list(whole.values())

@@ -43,7 +43,8 @@ def read(request: HttpRequest, kind: type[Wanted]) -> Wanted:
 
 
 def load(request: HttpRequest) -> dict[str, Any]:
-    if int(request.headers.get("Content-Length") or 0) > BODY_BYTES:
+    length = request.headers.get("Content-Length") or "0"
+    if length.isdecimal() and int(length[:20]) > BODY_BYTES:
         raise too_big()
     try:
         raw = request.read(BODY_BYTES + 1)
@@ -97,8 +98,10 @@ def too_big() -> ApiError:
 
 def explain(error: ValidationError) -> ApiError:
     """The first thing that is wrong, by the name that the caller knows it by."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    param = ".".join(str(step) for step in first["loc"]) or None
+    first = error.errors(include_url=False, include_input=False)[0]
+    steps = [*first["loc"], first.get("ctx", {}).get("param") or ""]
+    # A step may be a key of the caller's own.
+    param = ".".join(str(step)[:64] for step in steps if step != "") or None
     if first["type"] == "extra_forbidden":
         return invalid(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
     if first["type"] == "missing":

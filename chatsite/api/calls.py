@@ -16,7 +16,7 @@ import redis
 from asgiref.sync import sync_to_async
 from django.db import transaction
 
-from chatsite.api import errors
+from chatsite.api import crowd, errors
 from chatsite.api.access import Caller
 from chatsite.api.waiting import hang_up
 from chatsite.catalogue import actions as catalogue
@@ -32,6 +32,8 @@ POOL = ThreadPoolExecutor(4, thread_name_prefix="api-stop")
 SILENCE = 15.0
 # Seconds until a log must be there; where Redis was away, the steward enters it when it is back.
 PATIENCE = 30.0
+# The parameters by which an answer's form is asked for, where that is not response_format.
+FORMS = {"regex": "guided_regex", "choice": "guided_choice", "grammar": "guided_grammar"}
 # Stops that are under way: the event loop itself keeps no task alive.
 stopping: set[asyncio.Task[None]] = set()
 
@@ -91,6 +93,7 @@ def start(
 ) -> list[Generation]:
     """The rows of a call: `count` for each that is asked, which differ by their seeds alone."""
     with transaction.atomic():
+        crowd.admit(caller.user, count * len(asked))
         return [
             gateway.start(
                 owner=caller.user,
@@ -117,6 +120,16 @@ class Call:
     @property
     def id(self) -> str:
         return self.choices[0].row.pk.hex
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the caller calls the parameters that an engine may refuse."""
+        asked = self.choices[0].row.request
+        form = FORMS.get(asked["shape"]["kind"])
+        if asked["tools"] and asked["tool_choice"] not in {"auto", "none"}:
+            form = "tools"
+        names = {"response_format": form} if form else {}
+        return names if asked["prompt"] is None else {**names, "messages": "prompt"}
 
     async def open(self) -> None:
         """Follow all of them from the beginning."""

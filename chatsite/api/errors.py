@@ -4,6 +4,8 @@ error."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.http import HttpResponse
@@ -51,6 +53,8 @@ KINDS = {
 }
 # A repeat would meet the same failure: the clients that know this header do not try again.
 FINAL = {"x-should-retry": "false"}
+# Seconds in which some answers end, even long ones.
+LATER = {"Retry-After": "5"}
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> ApiError:
@@ -101,27 +105,43 @@ def unreachable() -> ApiError:
     return ApiError(503, "service_unavailable", message, headers={"Retry-After": "2"})
 
 
-def from_engine(error: dict[str, Any]) -> ApiError:
-    """What an engine said of a generation that it could not finish."""
+def too_many(limit: int) -> ApiError:
+    message = (
+        f"You have {limit} requests at work or waiting already, as many as one person may have "
+        "here. Wait for some of them to end."
+    )
+    return ApiError(429, "too_many_requests", message, headers=LATER)
+
+
+def overloaded() -> ApiError:
+    message = "Too many requests are waiting on this site just now. Please try again later."
+    return ApiError(503, "overloaded", message, headers=LATER)
+
+
+def from_engine(error: dict[str, Any], names: Mapping[str, str] = MappingProxyType({})) -> ApiError:
+    """What an engine said of a generation that it could not finish. `names`: what the caller calls
+    the parameters, where that is not as in a chat."""
     kind = error.get("kind")
     if kind == "context_length_exceeded":
-        return invalid(_too_long(error), "messages", "context_length_exceeded")
+        text = names.get("messages", "messages")
+        return invalid(_too_long(error, text), text, kind)
     if kind in CLIENTS:
-        return invalid(CLIENTS[kind], PARAMS.get(kind), kind)
+        param = PARAMS.get(kind)
+        return invalid(CLIENTS[kind], param and names.get(param, param), kind)
     if kind in SERVERS:
         status, message = SERVERS[kind]
         return ApiError(status, kind, message, headers=FINAL)
     return ApiError(500, "engine_failed", "The answer could not be finished.", headers=FINAL)
 
 
-def _too_long(error: dict[str, Any]) -> str:
+def _too_long(error: dict[str, Any], text: str) -> str:
     needed, room = error.get("prompt_tokens"), error.get("context_length")
     if needed is None or room is None:
-        return "The messages are longer than this model's context length."
+        return "This is longer than this model's context length."
     return (
         f"This model's maximum context length is {room} tokens. "
-        f"However, your messages resulted in {needed} tokens. "
-        "Please reduce the length of the messages."
+        f"However, your {text} resulted in {needed} tokens. "
+        f"Please reduce the length of the {text}."
     )
 
 
@@ -131,6 +151,15 @@ CLIENTS = {
         "This model's chat template refuses the messages. Check the order of their roles."
     ),
     "template_kwargs_refused": "A key or value of chat_template_kwargs is not allowed.",
+    "bad_prompt": "The model cannot read this text as it is.",
+    "tools_refused": (
+        "This model was not made for tools: its chat template has no place for them. Leave 'tools' "
+        "out, or say by 'tool_choice' which function must be called."
+    ),
+    "tool_choice_refused": (
+        "This model cannot be made to call one of several functions. Name one in 'tool_choice', or "
+        "leave the choice to it."
+    ),
     "bad_schema": "The JSON schema of the answer or of a tool has something that is not supported.",
     "bad_grammar": "The grammar of the answer's form cannot be used.",
     "grammar_too_complex": "The schema or grammar of the answer's form is too complex.",
@@ -138,6 +167,9 @@ CLIENTS = {
 PARAMS = {
     "template_failed": "messages",
     "template_kwargs_refused": "chat_template_kwargs",
+    "bad_prompt": "messages",
+    "tools_refused": "tools",
+    "tool_choice_refused": "tool_choice",
     "bad_schema": "response_format",
     "bad_grammar": "response_format",
     "grammar_too_complex": "response_format",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -19,9 +19,10 @@ SCHEMA_CHARS = 64 << 10
 SCHEMA_DEPTH = 32
 
 
-def wrong(message: str) -> PydanticCustomError:
+def wrong(message: str, param: str = "") -> PydanticCustomError:
+    """`param` names what is wrong where that is not the whole that was looked at."""
     # The braces of a message are not a template's.
-    return PydanticCustomError("invalid_value", "{message}", {"message": message})
+    return PydanticCustomError("invalid_value", "{message}", {"message": message, "param": param})
 
 
 def listed(value: Any) -> Any:
@@ -66,6 +67,11 @@ class Drawing(Part):
     min_tokens: int = Field(0, ge=0, le=TOKENS)
     ignore_eos: bool = False
     stop_token_ids: list[TokenId] = Field([], max_length=64)
+    # vLLM's clients send these defaults along; another value would be a wish that is not met.
+    skip_special_tokens: Literal[True] = True
+    spaces_between_special_tokens: Literal[True] = True
+    include_stop_str_in_output: Literal[False] = False
+    use_beam_search: Literal[False] = False
 
     @property
     def limit(self) -> int | None:
@@ -97,7 +103,7 @@ class Drawing(Part):
 
 class StreamOptions(Part):
     include_usage: bool = False
-    # Padding against listeners on the wire, which TLS and a LAN do without.
+    # Padding against listeners on the wire, for those who ask: TLS and a LAN do without.
     include_obfuscation: bool = False
 
 
@@ -136,9 +142,9 @@ class ResponseFormat(Part):
     @model_validator(mode="after")
     def known(self) -> ResponseFormat:
         if self.type not in {"text", "json_object", "json_schema"}:
-            raise wrong("type is one of: text, json_object, json_schema")
+            raise wrong("it is one of: text, json_object, json_schema", "type")
         if (self.type == "json_schema") != (self.json_schema is not None):
-            raise wrong("json_schema is given with type json_schema, and only then")
+            raise wrong("it is given with type json_schema, and only then", "json_schema")
         return self
 
     def shape(self) -> Shape:

@@ -22,7 +22,7 @@ async def gather(call: Call) -> Sequence[Said]:
     saids = [Said(choice.row.pk.hex) for choice in call.choices]
     async for piece in call.pieces():
         if piece:
-            check(piece)
+            check(piece, call)
             saids[piece.choice].add(piece)
     call.close()
     return saids
@@ -43,14 +43,14 @@ async def awaited(call: Call) -> Piece | None:
     while (left := until - time.monotonic()) > 0:
         piece = await call.next(left)
         if piece and piece != Piece(piece.choice):
-            check(piece)
+            check(piece, call)
             return piece
     return None
 
 
-def check(piece: Piece) -> None:
+def check(piece: Piece, call: Call) -> None:
     if piece.end and piece.end.finish.error:
-        raise errors.from_engine(piece.end.finish.error)
+        raise errors.from_engine(piece.end.finish.error, call.names)
 
 
 class Body:

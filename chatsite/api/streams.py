@@ -4,6 +4,7 @@ itself."""
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from chatsite.gateway.nouns import End
 
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
+# Bytes to a multiple of which a piece is padded, where its reader asks for it.
+PADDED = 64
 
 
 @dataclass(kw_only=True)
@@ -37,14 +40,17 @@ class Chunks:
         chunk = {**self.head, "choices": [], "usage": answers.usage(self.ends, self.prompts)}
         return [event(chunk), DONE]
 
-    def event(self, choice: dict[str, Any]) -> bytes:
-        chunk = {**self.head, "choices": [choice]}
+    def event(self, choice: dict[str, Any], **further: str) -> bytes:
+        chunk = {**self.head, "choices": [choice], **further}
         return event({**chunk, "usage": None} if self.with_usage else chunk)
 
 
 @dataclass(kw_only=True)
 class ChatChunks(Chunks):
     with_logprobs: bool = False
+    # Pieces are padded, so that their lengths tell nothing to who listens on the wire.
+    with_padding: bool = False
+    old_calls: bool = False
     # Choices that have said their role, and those that made a tool call.
     begun: set[int] = field(default_factory=set)
     called: set[int] = field(default_factory=set)
@@ -58,12 +64,15 @@ class ChatChunks(Chunks):
         if piece.calls:
             self.called.add(number)
         if piece.text or piece.reasoning or piece.calls or piece.logprobs:
-            delta = answers.delta(self.call.choices[number], piece)
+            choice = self.call.choices[number]
+            delta = answers.delta(choice, piece, old_calls=self.old_calls)
             logprobs = answers.logprobs(piece.logprobs, wanted=self.with_logprobs)
             out.append(self._chunk(number, delta, logprobs))
         if piece.end:
             self.ends.append(piece.end)
-            reason = answers.finish_reason(piece.end, called=number in self.called)
+            reason = answers.finish_reason(
+                piece.end, called=number in self.called, old_calls=self.old_calls
+            )
             out.append(self._chunk(number, {}, reason=reason))
         return out
 
@@ -75,7 +84,13 @@ class ChatChunks(Chunks):
         reason: str | None = None,
     ) -> bytes:
         choice = {"index": number, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        return self.event(choice)
+        return self._padded(choice) if self.with_padding else self.event(choice)
+
+    def _padded(self, choice: dict[str, Any]) -> bytes:
+        """With random letters that make the length a round one."""
+        length = PADDED - len(self.event(choice)) % PADDED
+        padding = secrets.token_urlsafe(length)[:length]
+        return self.event(choice, obfuscation=padding)
 
 
 def event(data: dict[str, Any]) -> bytes:
@@ -93,7 +108,8 @@ async def events(chunks: Chunks, first: Piece | None) -> AsyncIterator[bytes]:
             if piece is None:
                 yield KEEP_ALIVE
             elif piece.end and piece.end.finish.error:
-                yield event(errors.from_engine(piece.end.finish.error).to_dict())
+                error = errors.from_engine(piece.end.finish.error, chunks.call.names)
+                yield event(error.to_dict())
                 return
             else:
                 yield b"".join(chunks.of(piece))

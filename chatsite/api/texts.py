@@ -12,9 +12,10 @@ from chatsite.api import answers
 from chatsite.api.answers import Json, Said
 from chatsite.api.calls import Piece
 from chatsite.api.errors import invalid
-from chatsite.api.parameters import Drawing, GuidedJson, StreamOptions, schema_shape, wrong
+from chatsite.api.guides import Guided
+from chatsite.api.parameters import StreamOptions, wrong
 from chatsite.api.streams import Chunks
-from chatsite.gateway.nouns import Logprob, Sampling, Shape
+from chatsite.gateway.nouns import Logprob, Sampling
 
 # OpenAI's limit where the caller names none.
 USUAL_TOKENS = 16
@@ -29,7 +30,7 @@ def prompts(value: Any) -> Any:
     return value
 
 
-class TextBody(Drawing):
+class TextBody(Guided):
     """OpenAI's parameters and vLLM's extras."""
 
     prompt: Annotated[list[str], BeforeValidator(prompts), Field(min_length=1, max_length=16)]
@@ -40,16 +41,15 @@ class TextBody(Drawing):
     logprobs: int | None = Field(None, ge=0, le=20)
     best_of: int | None = Field(None, ge=1, le=16)
     suffix: str | None = None
-    guided_json: GuidedJson | None = None
     # For accounting elsewhere.
     user: str = Field("", max_length=512)
 
     @model_validator(mode="after")
     def agree(self) -> TextBody:
         if self.stream_options is not None and not self.stream:
-            raise wrong("stream_options needs stream to be true")
+            raise wrong("it needs 'stream' to be true", "stream_options")
         if self.n * len(self.prompt) > 16:
-            raise wrong("n times the number of prompts is 16 at most")
+            raise wrong("times the number of prompts it is 16 at most", "n")
         return self
 
     @property
@@ -71,8 +71,7 @@ class TextBody(Drawing):
             raise invalid("'best_of' is the same as 'n' here.", "best_of")
         if self.echo and self.logprobs is not None:
             raise invalid("'logprobs' of an echoed prompt are not known here.", "echo")
-        shape = Shape() if self.guided_json is None else schema_shape(self.guided_json)
-        return [{"prompt": prompt, "shape": shape} for prompt in self.prompt]
+        return [{"prompt": prompt, "shape": self.shape()} for prompt in self.prompt]
 
     def before(self, choice: int) -> str:
         """What an echo begins this choice with."""
@@ -89,9 +88,10 @@ def logprobs(found: Sequence[Logprob], begin: int, *, wanted: bool) -> Json | No
         offsets.append(offsets[-1] + len(token))
     return {
         "tokens": tokens,
-        "token_logprobs": [each.logprob for each in found],
+        "token_logprobs": [answers.token(each)["logprob"] for each in found],
         "top_logprobs": [
-            {answers.token(other)["token"]: other.logprob for other in each.top} for each in found
+            {told["token"]: told["logprob"] for told in map(answers.token, each.top)}
+            for each in found
         ],
         "text_offset": offsets[: len(tokens)],
     }

@@ -28,12 +28,20 @@ class ChatCompletions(CallView[ChatBody]):
         created = int(time.time())
         if asked.stream:
             head = answers.head("chat.completion.chunk", call.id, created, asked.model)
-            wanted, told = asked.usage_wanted, asked.logprobs
-            chunks = ChatChunks(call=call, head=head, with_usage=wanted, with_logprobs=told)
+            chunks = ChatChunks(
+                call=call,
+                head=head | asked.told,
+                with_usage=asked.usage_wanted,
+                with_logprobs=asked.logprobs,
+                with_padding=asked.padding_wanted,
+                old_calls=asked.old_calls,
+            )
             return await replies.stream(chunks)
         saids = await replies.gather(call)
         head = answers.head("chat.completion", call.id, created, asked.model)
         return JsonResponse(
-            answers.completion(head, saids, with_logprobs=asked.logprobs),
+            answers.completion(
+                head | asked.told, saids, with_logprobs=asked.logprobs, old_calls=asked.old_calls
+            ),
             json_dumps_params={"ensure_ascii": False},
         )
