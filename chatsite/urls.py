@@ -22,5 +22,6 @@ urlpatterns = [
     path("", include("chatsite.accounts.urls")),
     path("", include("chatsite.chat.urls")),
     path("", include("chatsite.api.urls")),
+    path("", include("chatsite.ollama.urls")),
     path("admin/", admin.site.urls),
 ]

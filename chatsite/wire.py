@@ -13,8 +13,9 @@ BODY_BYTES = 16 << 20
 # A body that is too big is read to its end and forgotten, so that its sender hears why; one that
 # has no end is hung up on.
 PATIENCE_BYTES = 16 * BODY_BYTES
-# What an event stream's reader may leave unread.
+# What a stream's reader may leave unread.
 UNREAD_BYTES = 1 << 20
+STREAMS = (b"text/event-stream", b"application/x-ndjson")
 TOO_BIG = {
     "message": f"The body is larger than {BODY_BYTES >> 20} MB.",
     "type": "invalid_request_error",
@@ -60,7 +61,7 @@ class BoundedRequest(WebRequest):
         keep whatever is written then."""
         kinds = self.responseHeaders.getRawHeaders(b"content-type") or [b""]
         behind = getattr(self.channel, "_waitingForTransport", False)
-        if not behind or not kinds[0].startswith(b"text/event-stream"):
+        if not behind or not kinds[0].startswith(STREAMS):
             self._unread = 0
             return False
         self._unread += len(message.get("body", b""))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -60,10 +61,14 @@ class Choice:
     chars: int = 0
     thought: int = 0
     ended: bool = False
+    # Seconds in which the model was loaded for it, and when the loading began.
+    loading: float = 0.0
+    loads: float | None = None
 
     def read(self, entries: Sequence[Entry]) -> Piece:
         piece = Piece(self.number)
         for entry in entries:
+            self._clock(entry)
             if entry.tokens is not None and entry.position > self.position:
                 self._grow(piece, entry)
             elif entry.end is not None and not self.ended:
@@ -73,6 +78,12 @@ class Choice:
                 piece.reasoning += finish.reasoning
                 piece.calls += finish.calls
         return piece
+
+    def _clock(self, entry: Entry) -> None:
+        now = time.monotonic()
+        if self.loads is not None:
+            self.loading += now - self.loads
+        self.loads = now if entry.phase == "loading" else None
 
     def _grow(self, piece: Piece, entry: Entry) -> None:
         text, reasoning = entry.text, entry.reasoning

@@ -21,22 +21,31 @@ Answer = TypeVar("Answer")
 
 
 class WaitingView(View):
-    """An async view. What a client did wrong and what broke here comes out as OpenAI's errors."""
+    """An async view. What a client did wrong and what broke here comes out as the API's errors."""
 
     async def dispatch(  # type: ignore[override]
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         try:
-            handler = getattr(self, (request.method or "").lower(), self.http_method_not_allowed)
-            response: HttpResponseBase = await handler(request, *args, **kwargs)
+            response: HttpResponseBase = await self.handler(request)(request, *args, **kwargs)
         except errors.ApiError as error:
-            response = error.to_response()
+            response = self.refuse(error)
         except Exception:
             log.exception("A call of the API failed.")
-            response = errors.broken().to_response()
+            response = self.refuse(errors.broken())
         response.headers["X-Request-Id"] = f"req_{uuid.uuid4().hex}"
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    def handler(self, request: HttpRequest) -> Any:
+        # A method may have any name, that of an attribute, too.
+        method = (request.method or "").lower()
+        known = method if method in self.http_method_names else "http_method_not_allowed"
+        return getattr(self, known, self.http_method_not_allowed)
+
+    def refuse(self, error: errors.ApiError) -> HttpResponseBase:
+        """An error as this dialect of the API tells it."""
+        return error.to_response()
 
     async def http_method_not_allowed(  # type: ignore[override]
         self, request: HttpRequest, *args: Any, **kwargs: Any

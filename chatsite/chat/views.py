@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -43,9 +44,11 @@ def answering(view: View) -> View:
     return guarded
 
 
+@login_not_required
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    return redirect("chat")
+    """Ollama's clients ask for its head first, to see whether anybody is there."""
+    return HttpResponse() if request.method == "HEAD" else redirect("chat")
 
 
 @require_safe

@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from chatsite.accounts.models import User
 from chatsite.api import urls as api
+from chatsite.ollama import urls as ollama
 
 # The complete list of what strangers may see. Whoever adds a line says why in the review.
 PUBLIC = {
@@ -22,11 +23,14 @@ PUBLIC = {
     "javascript-catalog",
     "healthz",
     "readyz",
+    # Leads to the chat, which asks for a login.
+    "home",
     # It asks for this machine, an admin or a token by itself.
     "metrics",
 }
-# They ask for a key themselves: tests/site/api/test_keys.py goes through all of them.
-KEYED = {entry.name for entry in api.urlpatterns}
+# They ask for a key themselves: tests/site/api/test_keys.py and tests/site/ollama/test_keys.py go
+# through all of them.
+KEYED = {entry.name for entry in [*api.urlpatterns, *ollama.urlpatterns]}
 
 
 def patterns(resolver: URLResolver) -> Iterator[URLPattern]:

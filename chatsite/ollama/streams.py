@@ -1,0 +1,50 @@
+"""An answer as lines of JSON, one object each. It formats what a call brings and follows no log
+itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from django.http import StreamingHttpResponse
+
+from chatsite.api import errors
+from chatsite.api.calls import Call, Piece
+from chatsite.api.replies import Body, awaited
+from chatsite.ollama.answers import Answer
+
+LINES = "application/x-ndjson"
+
+
+def line(data: dict[str, Any]) -> bytes:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def lines(data: Sequence[dict[str, Any]]) -> bytes:
+    return b"".join(map(line, data))
+
+
+async def stream(call: Call, answer: Answer) -> StreamingHttpResponse:
+    first = await awaited(call)
+    return StreamingHttpResponse(
+        Body(call, written(call, answer, first)),
+        content_type=LINES,
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+async def written(call: Call, answer: Answer, first: Piece | None) -> AsyncIterator[bytes]:
+    """All lines, those of the piece that was waited for included. A failure is the last of them."""
+    try:
+        yield lines(answer.add(first) if first else [answer.silence()])
+        async for piece in call.pieces():
+            if piece is None:
+                yield line(answer.silence())
+            elif piece.end and piece.end.finish.error:
+                yield line({"error": errors.from_engine(piece.end.finish.error).message})
+                return
+            elif ready := answer.add(piece):
+                yield lines(ready)
+    finally:
+        call.close()

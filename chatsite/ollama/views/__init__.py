@@ -1,0 +1,1 @@
+"""The addresses of Ollama's API, each with what it answers."""
