@@ -23,12 +23,14 @@ class Said:
     reasoning: str = ""
     calls: list[Json] = field(default_factory=list)
     logprobs: list[Logprob] = field(default_factory=list)
+    vectors: dict[int, Sequence[float]] = field(default_factory=dict)
     end: End | None = None
 
     def add(self, piece: Piece) -> None:
         self.text += piece.text
         self.reasoning += piece.reasoning
         self.logprobs += piece.logprobs
+        self.vectors |= piece.vectors
         self.end = piece.end or self.end
         for call in piece.calls:
             if call.index == len(self.calls):

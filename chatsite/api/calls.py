@@ -48,6 +48,8 @@ class Piece:
     reasoning: str = ""
     calls: list[CallDelta] = field(default_factory=list)
     logprobs: list[Logprob] = field(default_factory=list)
+    # By the number of the input.
+    vectors: dict[int, Sequence[float]] = field(default_factory=dict)
     end: End | None = None
 
 
@@ -71,6 +73,8 @@ class Choice:
             self._clock(entry)
             if entry.tokens is not None and entry.position > self.position:
                 self._grow(piece, entry)
+            elif entry.vector is not None:
+                piece.vectors[entry.vector.index] = entry.vector.values
             elif entry.end is not None and not self.ended:
                 self.ended, piece.end = True, entry.end
                 finish = entry.end.finish
@@ -103,6 +107,9 @@ def start(
     caller: Caller, model: Model, sampling: Sampling, count: int, asked: Sequence[dict[str, Any]]
 ) -> list[Generation]:
     """The rows of a call: `count` for each that is asked, which differ by their seeds alone."""
+    wanted = "vectors" if any(each.get("inputs") for each in asked) else "answers"
+    if wanted not in model.gives:
+        raise errors.wrong_use(model.name, wanted)
     with transaction.atomic():
         crowd.admit(caller.user, count * len(asked))
         return [
@@ -136,6 +143,8 @@ class Call:
     def names(self) -> dict[str, str]:
         """What the caller calls the parameters that an engine may refuse."""
         asked = self.choices[0].row.request
+        if asked["inputs"]:
+            return {"messages": "input", "tokens": "input"}
         form = FORMS.get(asked["shape"]["kind"])
         if asked["tools"] and asked["tool_choice"] not in {"auto", "none"}:
             form = "tools"

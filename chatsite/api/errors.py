@@ -66,6 +66,16 @@ def unknown_model(name: str) -> ApiError:
     return ApiError(404, "model_not_found", message, param="model")
 
 
+def wrong_use(name: str, wanted: str) -> ApiError:
+    """`wanted`: answers or vectors, which this model does not give."""
+    message = {
+        "answers": f"The model '{name}' is an embedding model: it gives vectors at /v1/embeddings, "
+        "and writes no answers.",
+        "vectors": f"The model '{name}' writes answers, and is no embedding model.",
+    }[wanted]
+    return invalid(message, "model", "wrong_model")
+
+
 def no_key() -> ApiError:
     message = (
         "You did not provide an API key. Send it as a header: Authorization: Bearer YOUR_KEY. "
@@ -161,6 +171,11 @@ CLIENTS = {
         "leave the choice to it."
     ),
     "bad_schema": "The JSON schema of the answer or of a tool has something that is not supported.",
+    "wrong_model": "This model is not made for what is asked here.",
+    "bad_tokens": "This model knows no token with one of these ids.",
+    "bad_dimensions": (
+        "This model cannot give vectors of so many dimensions. Leave it out to get whole ones."
+    ),
     "bad_grammar": "The grammar of the answer's form cannot be used.",
     "grammar_too_complex": "The schema or grammar of the answer's form is too complex.",
 }
@@ -170,6 +185,9 @@ PARAMS = {
     "bad_prompt": "messages",
     "tools_refused": "tools",
     "tool_choice_refused": "tool_choice",
+    "wrong_model": "model",
+    "bad_tokens": "tokens",
+    "bad_dimensions": "dimensions",
     "bad_schema": "response_format",
     "bad_grammar": "response_format",
     "grammar_too_complex": "response_format",

@@ -11,8 +11,10 @@ from django.views.decorators.csrf import csrf_exempt
 
 from chatsite.api.rest import Nothing
 from chatsite.api.views.chat import ChatCompletions
+from chatsite.api.views.embeddings import Embeddings
 from chatsite.api.views.models import Models, OneModel
 from chatsite.api.views.texts import Completions
+from chatsite.api.views.tokens import Detokenize, Tokenize
 
 
 def keyed(address: str, view: Callable[..., Any], name: str) -> URLPattern:
@@ -25,6 +27,9 @@ urlpatterns = [
     keyed("v1/models/<path:name>", OneModel.as_view(), "v1-model"),
     keyed("v1/chat/completions", ChatCompletions.as_view(), "v1-chat-completions"),
     keyed("v1/completions", Completions.as_view(), "v1-completions"),
+    keyed("v1/embeddings", Embeddings.as_view(), "v1-embeddings"),
+    keyed("v1/tokenize", Tokenize.as_view(), "v1-tokenize"),
+    keyed("v1/detokenize", Detokenize.as_view(), "v1-detokenize"),
     keyed("v1/<path:rest>", Nothing.as_view(), "v1-nothing"),
     keyed("v1/", Nothing.as_view(), "v1-root"),
 ]

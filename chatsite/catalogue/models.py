@@ -36,6 +36,12 @@ class Model(models.Model):
         return self.title or self.name
 
     @property
+    def gives(self) -> frozenset[str]:
+        """What its engine makes: answers, vectors, or both where only another site knows."""
+        known = {"llamacpp": {"answers"}, "echo": {"answers"}, "llamacpp-embed": {"vectors"}}
+        return frozenset(known.get(self.engine, {"answers", "vectors"}))
+
+    @property
     def about(self) -> str:
         """The description as the reader sees it: one that we wrote is there in their language."""
         return gettext(self.description) if self.description else ""

@@ -24,6 +24,7 @@ from chatsite.gateway.packing import unpack
 from inference import client, stream
 from inference.contract import (
     CallDelta,
+    Input,
     Logprob,
     Message,
     ModelSpec,
@@ -46,7 +47,8 @@ def start(
     sampling: Sampling,
     drop_oldest: bool = False,
     prompt: str | None = None,
-    inputs: Sequence[str] = (),
+    inputs: Sequence[Input] = (),
+    dimensions: int = 0,
     shape: Shape | None = None,
     tools: Sequence[Mapping[str, Any]] = (),
     tool_choice: str = "auto",
@@ -75,6 +77,7 @@ def start(
         drop_oldest=drop_oldest,
         prompt=prompt,
         inputs=tuple(inputs),
+        dimensions=dimensions,
         shape=shape or Shape(),
         tools=tuple(dict(tool) for tool in tools),
         tool_choice=tool_choice,
@@ -133,6 +136,7 @@ def restore(generation: Generation) -> bool:
         created=created,
         calls=tuple(calls),
         logprobs=tuple(Logprob.from_list(each) for each in generation.logprobs or ()),
+        runs=generation.runs,
     )
 
 
@@ -159,7 +163,7 @@ def let_go(id: str) -> None:
 
 
 # What grows while an answer is written.
-GROWING = ("text", "reasoning", "tokens", "calls", "logprobs", "position", "fence")
+GROWING = ("text", "reasoning", "tokens", "calls", "runs", "logprobs", "position", "fence")
 
 
 def save(generation: Generation) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from inference.contract import (
     CallDelta,
+    Input,
     Logprob,
     Message,
     ModelSpec,
     Request,
     Sampling,
     Shape,
+    Task,
     ToolCall,
     Vector,
 )
@@ -19,12 +21,14 @@ __all__ = [
     "CallDelta",
     "End",
     "Entry",
+    "Input",
     "Logprob",
     "Message",
     "ModelSpec",
     "Request",
     "Sampling",
     "Shape",
+    "Task",
     "ToolCall",
     "Vector",
 ]
