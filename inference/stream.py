@@ -202,6 +202,8 @@ class Entry:
     reasoning: str = ""
     calls: tuple[CallDelta, ...] = ()
     logprobs: tuple[Logprob, ...] = ()
+    # Of one that was put back whole: in which order its parts came.
+    runs: tuple[tuple[int, ...], ...] = ()
     vector: Vector | None = None
     phase: str = ""
     fraction: float = 0.0
@@ -235,11 +237,14 @@ def restore(
     created: int,
     calls: tuple[CallDelta, ...] = (),
     logprobs: tuple[Logprob, ...] = (),
+    runs: Sequence[Sequence[int]] = (),
 ) -> bool:
-    """Rebuild a log from its row where Redis has less than the row; `created` in ms since 1970."""
+    """Rebuild a log from its row where Redis has less than the row; `created` in ms since 1970.
+    `runs` say in which order it came: they are the readers' own and travel as they are."""
     head = (request.id, request.model.name, request.user, request.to_json(), fence, position)
     entry = (json.dumps(list(tokens)), text, reasoning, created, int(request.late))
-    return bool(RESTORE(client, *head, *entry, *_further(calls, logprobs)))
+    order = ("o", json.dumps(runs)) if runs else ()
+    return bool(RESTORE(client, *head, *entry, *_further(calls, logprobs), *order))
 
 
 def expire(client: redis.Redis, id: str, seconds: int = KEPT_S) -> None:
@@ -324,6 +329,7 @@ def parse(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
             reasoning=fields[b"r"].decode(),
             calls=read_calls(json.loads(fields[b"c"])) if b"c" in fields else (),
             logprobs=_logprobs(fields[b"l"]) if b"l" in fields else (),
+            runs=_runs(fields[b"o"]) if b"o" in fields else (),
         )
     if b"v" in fields:
         return Entry(position, vector=_vector(fields))
@@ -332,6 +338,10 @@ def parse(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
     if b"phase" in fields:
         return Entry(position, phase=fields[b"phase"].decode(), fraction=float(fields[b"fraction"]))
     return Entry(position, request=fields[b"request"])
+
+
+def _runs(data: bytes) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(run) for run in json.loads(data))
 
 
 def _logprobs(data: bytes) -> tuple[Logprob, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chatsite.gateway import order
 from chatsite.gateway.journal import News
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import CallDelta
@@ -39,6 +40,8 @@ class Growth:
             row.tokens = bytes(row.tokens) + pack(entry.tokens)
             row.position = entry.position
             self._add(entry.text, entry.reasoning, entry.calls)
+            if entry.runs:
+                row.runs = order.read(entry.runs)
             if row.logprobs is not None:
                 row.logprobs += [each.to_list() for each in entry.logprobs]
             self.changed = True
@@ -48,13 +51,16 @@ class Growth:
             self.end = entry.end
 
     def _add(self, text: str, reasoning: str, calls: Sequence[CallDelta]) -> None:
-        self.row.text += plain(text)
-        self.row.reasoning += plain(reasoning)
+        text, reasoning = plain(text), plain(reasoning)
+        calls = [CallDelta(each.index, plain(each.name), plain(each.arguments)) for each in calls]
+        self.row.text += text
+        self.row.reasoning += reasoning
         join_calls(self.row.calls, calls)
+        order.extend(self.row.runs, self.row.position, text, reasoning, calls)
 
 
 def _empty(row: Generation) -> None:
-    row.tokens, row.text, row.reasoning, row.calls = b"", "", "", []
+    row.tokens, row.text, row.reasoning, row.calls, row.runs = b"", "", "", [], []
     if row.logprobs is not None:
         row.logprobs = []
 
@@ -64,8 +70,8 @@ def join_calls(calls: list[dict[str, Any]], deltas: Sequence[CallDelta]) -> None
     for delta in deltas:
         while len(calls) <= delta.index:
             calls.append({"name": "", "arguments": ""})
-        calls[delta.index]["name"] += plain(delta.name)
-        calls[delta.index]["arguments"] += plain(delta.arguments)
+        calls[delta.index]["name"] += delta.name
+        calls[delta.index]["arguments"] += delta.arguments
 
 
 def plain(text: str) -> str:

@@ -47,6 +47,8 @@ class Generation(models.Model):
     reasoning = models.TextField(blank=True, default="")
     tokens = models.BinaryField(default=bytes)
     calls = models.JSONField(default=list, blank=True)
+    # In which order text, reasoning and calls came: see chatsite/gateway/order.py.
+    runs = models.JSONField(default=list, blank=True)
     logprobs = models.JSONField(null=True, blank=True)
     position = models.PositiveIntegerField(default=0)
     fence = models.PositiveIntegerField(default=0)

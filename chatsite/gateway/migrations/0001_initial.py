@@ -30,6 +30,7 @@ class Migration(migrations.Migration):
                 ('reasoning', models.TextField(blank=True, default='')),
                 ('tokens', models.BinaryField(default=bytes)),
                 ('calls', models.JSONField(blank=True, default=list)),
+                ('runs', models.JSONField(blank=True, default=list)),
                 ('logprobs', models.JSONField(blank=True, null=True)),
                 ('position', models.PositiveIntegerField(default=0)),
                 ('fence', models.PositiveIntegerField(default=0)),
