@@ -101,7 +101,7 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What form an answer must have. `kind`: text, json, schema (`value` is the JSON schema as
-    text) or grammar (`value` is GBNF)."""
+    text), choice (`value` is a JSON list of texts), regex or grammar (`value` is GBNF)."""
 
     kind: str = "text"
     value: str = ""
@@ -169,6 +169,11 @@ class Request:
         """Where it waits: by its model, the questions about tokens apart."""
         return self.model.name + TASKS if self.task else self.model.name
 
+    @property
+    def must_call(self) -> bool:
+        """Whether the answer has to call a tool."""
+        return bool(self.tools) and self.tool_choice not in {"auto", "none"}
+
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         return cls.from_dict(json.loads(text))
@@ -198,10 +203,14 @@ def _input(data: Any) -> Input:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A request as an engine gets it: with the tokens that are logged already (empty at first)."""
+    """A request as an engine gets it: with the tokens that are logged already (empty at first).
+
+    `attempt` counts who had it since the last token: above 1 an engine may have begun with it.
+    """
 
     request: Request
     tokens: tuple[int, ...] = ()
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +244,7 @@ class Logprob:
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """New tokens of one sequence: `position` counts all its tokens so far, these included.
+    An id that nobody here knows, since the token was written elsewhere, is -1.
 
     `text`, `reasoning` and `calls` are what became readable: bytes of a character that is not
     complete and the beginning of a possible marker are held back, so all may be empty.

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from inference.contract import Shape
-from inference.pattern import PatternError, literal, to_rule
+from inference.pattern import PatternError, literal, to_rule, to_text_rule
 
 # Nested deeper than this is an attack, not a form.
 DEPTH = 64
@@ -66,12 +66,20 @@ class SchemaError(Exception):
     kind = "bad_schema"
 
 
+class ExpressionError(SchemaError):
+    """This is no regular expression, or one that no grammar can say."""
+
+    kind = "bad_grammar"
+
+
 def to_gbnf(shape: Shape) -> str:
     """The grammar of a shape that has one; SchemaError where the schema is none."""
     if shape.kind == "grammar":
         return shape.value
     if shape.kind == "json":
         return _text("object", BASE)
+    if shape.kind in {"choice", "regex"}:
+        return _text(_words(shape), {})
     try:
         form = json.loads(shape.value)
         if shape.kind != "call":
@@ -86,6 +94,16 @@ def to_gbnf(shape: Shape) -> str:
         raise SchemaError("The schema is nested too deeply.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SchemaError("This is not a JSON schema.") from error
+
+
+def _words(shape: Shape) -> str:
+    """A rule for what is no JSON."""
+    if shape.kind == "choice":
+        return _either([literal(each) for each in json.loads(shape.value)])
+    try:
+        return to_text_rule(shape.value)
+    except (PatternError, RecursionError) as error:
+        raise ExpressionError(str(error)) from None
 
 
 class Converter:

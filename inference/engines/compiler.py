@@ -32,7 +32,7 @@ class Refusal:
 
 def bad(shape: Shape) -> str:
     """The kind of a refusal that is the shape's own fault."""
-    return "bad_grammar" if shape.kind == "grammar" else "bad_schema"
+    return "bad_grammar" if shape.kind in {"grammar", "regex", "choice"} else "bad_schema"
 
 
 class Compilation:

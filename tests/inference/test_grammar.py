@@ -11,6 +11,7 @@ import pytest
 
 from inference.contract import Shape
 from inference.engines import compiler as module
+from inference.engines.compiler import Refusal
 from inference.engines.llamacpp import grammar as grammars
 from inference.engines.llamacpp.grammar import GrammarError, GrammarTooComplexError
 from inference.engines.trial import Trial
@@ -122,6 +123,31 @@ def test_a_schema_says_what_may_be_written(
     assert isinstance(gbnf, str), gbnf
     assert [text for text in good if not follows(smol, gbnf, text)] == []
     assert [text for text in bad if follows(smol, gbnf, text)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "good", "bad"),
+    [
+        ("choice", '["yes", "no", "say \\"no\\""]', ["yes", 'say "no"'], ["ye", "yesno", ""]),
+        ("regex", r"^[a-c]{2,3}\d$", ["ab1", "abc9"], ["a1", "abd1", "ab1 "]),
+        ("regex", r"(\w+)@(\w+)\.com|none", ["a@b.com", "none"], ["a@b.org", "nonea"]),
+        ("regex", r'[^"\n]*"', ['say"', '"'], ['"a"', 'a\n"']),
+    ],
+)
+def test_what_is_no_json_has_a_form_too(
+    smol: Writer, kind: str, value: str, good: list[str], bad: list[str]
+) -> None:
+    gbnf = compiled(Shape(kind, value), smol.vocab)
+    assert isinstance(gbnf, str), gbnf
+    assert [text for text in good if not follows(smol, gbnf, text)] == []
+    assert [text for text in bad if follows(smol, gbnf, text)] == []
+
+
+@pytest.mark.parametrize("pattern", ["(", "a(?=b)", r"(a)\1", "a{1,5000}"])
+def test_an_expression_that_no_grammar_can_say_is_refused(smol: Writer, pattern: str) -> None:
+    refusal = compiled(Shape("regex", pattern), smol.vocab)
+    assert isinstance(refusal, Refusal)
+    assert refusal.kind == "bad_grammar"
 
 
 def follows(smol: Writer, gbnf: str, text: str) -> bool:
