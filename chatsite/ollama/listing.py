@@ -17,16 +17,12 @@ from chatsite.gateway.engines import EngineState
 from chatsite.ollama.answers import Json, stamp
 from chatsite.ollama.names import listed
 
-EMBEDDERS = {"llamacpp-embed"}
+CAPABILITIES = {"answers": ["completion", "tools"], "vectors": ["embedding"]}
 # The parts of a GGUF file's name that say how large the model is, and in which numbers.
 SIZE = re.compile(r"(?<![a-z0-9.])\d+(?:\.\d+)?[mbt](?![a-z0-9])", re.IGNORECASE)
 NUMBERS = re.compile(r"(?<![a-z0-9])(?:i?q\d_\w+|bf16|f16|f32|mxfp4)(?![a-z0-9])", re.IGNORECASE)
 # Models stay until somebody's need their memory: so far away that the clients write "forever".
 FOREVER = timedelta(days=36_500)
-
-
-def embeds(model: Model) -> bool:
-    return model.engine in EMBEDDERS
 
 
 def tag(model: Model) -> Json:
@@ -74,7 +70,7 @@ def shown(model: Model, context_length: int) -> Json:
         "system": model.system_prompt,
         "details": details(model),
         "model_info": info,
-        "capabilities": ["embedding"] if embeds(model) else ["completion", "tools"],
+        "capabilities": [each for kind in sorted(model.gives) for each in CAPABILITIES[kind]],
         "modified_at": stamp(model.created),
     }
 

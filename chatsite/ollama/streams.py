@@ -12,6 +12,7 @@ from django.http import StreamingHttpResponse
 from chatsite.api import errors
 from chatsite.api.calls import Call, Piece
 from chatsite.api.replies import Body, awaited
+from chatsite.gateway.nouns import End
 from chatsite.ollama.answers import Answer
 
 LINES = "application/x-ndjson"
@@ -42,9 +43,13 @@ async def written(call: Call, answer: Answer, first: Piece | None) -> AsyncItera
             if piece is None:
                 yield line(answer.silence())
             elif piece.end and piece.end.finish.error:
-                yield line({"error": errors.from_engine(piece.end.finish.error).message})
+                yield line({"error": failure(call, piece.end).message})
                 return
             elif ready := answer.add(piece):
                 yield lines(ready)
     finally:
         call.close()
+
+
+def failure(call: Call, end: End) -> errors.ApiError:
+    return errors.from_engine(end.finish.error or {}, call.names)

@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from chatsite.api import body, calls, replies
 from chatsite.api.access import identify
 from chatsite.api.calls import Call
-from chatsite.api.errors import ApiError, invalid
+from chatsite.api.errors import ApiError
 from chatsite.api.views.calling import CallView
 from chatsite.api.waiting import WaitingView
 from chatsite.catalogue.models import Model
@@ -23,7 +23,6 @@ from chatsite.gateway.nouns import Sampling
 from chatsite.ollama import streams
 from chatsite.ollama.answers import Answer, ChatAnswer, Json, RawAnswer, TextAnswer, head
 from chatsite.ollama.bodies import Asked, ChatBody, TextBody
-from chatsite.ollama.listing import embeds
 from chatsite.ollama.names import find
 
 
@@ -40,12 +39,13 @@ def reply(data: Json, status: int = 200) -> HttpResponse:
     return HttpResponse(text, status=status, content_type="application/json; charset=utf-8")
 
 
+Form = TypeVar("Form")
 AskedBody = TypeVar("AskedBody", bound=Asked)
 
 
 @dataclass(frozen=True, slots=True)
-class Begun(Generic[AskedBody]):
-    asked: AskedBody
+class Begun(Generic[Form]):
+    asked: Form
     # time.monotonic() when the request came.
     began: float
 
@@ -63,8 +63,6 @@ class GeneratingView(OllamaView, CallView[Begun[AskedBody]], Generic[AskedBody])
         caller = identify(request)
         asked: AskedBody = body.read(request, self.form)
         model = find(caller, asked.model)
-        if embeds(model):
-            raise invalid(f'"{asked.model}" does not support generate', "model")
         if asked.lets_go:
             # Models are shared: they go when somebody else's need their memory.
             return Begun(asked, began), []

@@ -1,0 +1,49 @@
+"""`POST /api/embed`, and `/api/embeddings` as older clients ask."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from chatsite.api import body, calls, embeddings
+from chatsite.api.access import identify
+from chatsite.api.calls import Call
+from chatsite.api.views.calling import CallView
+from chatsite.gateway.models import Generation
+from chatsite.gateway.nouns import Sampling
+from chatsite.ollama.embedding import EmbedBody, Embedding, Found, OldBody
+from chatsite.ollama.names import find
+from chatsite.ollama.views.calling import Begun, OllamaView, reply
+
+
+class Embed(OllamaView, CallView[Begun[Embedding]]):
+    form: ClassVar[type[Embedding]] = EmbedBody
+
+    def begin(self, request: HttpRequest) -> tuple[Begun[Embedding], Sequence[Generation]]:
+        began = time.monotonic()
+        caller = identify(request)
+        asked = body.read(request, self.form)
+        model = find(caller, asked.model)
+        if not asked.inputs:
+            return Begun(asked, began), []
+        fields = asked.asked()
+        return Begun(asked, began), calls.start(caller, model, Sampling(), 1, [fields])
+
+    async def reply(self, call: Call, asked: Begun[Embedding]) -> HttpResponseBase:
+        if not call.choices:
+            return reply(asked.asked.answer(Found({})))
+        found = Found(*await embeddings.gather(call))
+        told = asked.asked.answer(found)
+        if "embeddings" in told:
+            told |= found.figures(asked.began, call.choices[0].loading)
+        # Numbers are written slowly, and others must get their turns.
+        return await asyncio.to_thread(reply, told)
+
+
+class OldEmbed(Embed):
+    form = OldBody
