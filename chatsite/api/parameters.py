@@ -43,6 +43,7 @@ Bias = Annotated[float, Field(ge=-100, le=100)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
+StopTexts = Annotated[list[StopText], Field(max_length=16)]
 
 
 class Drawing(Part):
@@ -54,11 +55,15 @@ class Drawing(Part):
     frequency_penalty: Penalty = 0.0
     logit_bias: Annotated[
         dict[Annotated[int, Field(ge=-(1 << 62), le=1 << 62)], Bias],
-        BeforeValidator(numbered),
+        BeforeValidator(numbered, json_schema_input_type=dict[str, Bias]),
         Field(max_length=1024),
     ] = {}
     max_tokens: int | None = Field(None, ge=1)
-    stop: Annotated[list[StopText], BeforeValidator(listed), Field(max_length=16)] = []
+    stop: Annotated[
+        list[StopText],
+        BeforeValidator(listed, json_schema_input_type=StopText | StopTexts),
+        Field(max_length=16),
+    ] = []
     seed: int | None = Field(None, ge=-(1 << 63), lt=1 << 64)
     n: int = Field(1, ge=1, le=16)
     top_k: int = Field(0, ge=-1, le=1 << 20)
@@ -167,4 +172,6 @@ def read_schema(value: Any) -> Any:
         raise wrong("the text is no JSON") from None
 
 
-GuidedJson = Annotated[Schema, BeforeValidator(read_schema)]
+GuidedJson = Annotated[
+    Schema, BeforeValidator(read_schema, json_schema_input_type=dict[str, Any] | str)
+]

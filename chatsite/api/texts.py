@@ -21,6 +21,9 @@ from chatsite.gateway.nouns import Logprob, Sampling
 USUAL_TOKENS = 16
 
 
+Prompts = Annotated[list[str], Field(min_length=1, max_length=16)]
+
+
 def prompts(value: Any) -> Any:
     """One text or several. Token ids belong to a vocabulary, which differs from model to model."""
     if isinstance(value, str):
@@ -33,7 +36,11 @@ def prompts(value: Any) -> Any:
 class TextBody(Guided):
     """OpenAI's parameters and vLLM's extras."""
 
-    prompt: Annotated[list[str], BeforeValidator(prompts), Field(min_length=1, max_length=16)]
+    prompt: Annotated[
+        list[str],
+        BeforeValidator(prompts, json_schema_input_type=str | Prompts),
+        Field(min_length=1, max_length=16),
+    ]
     model: str = Field(min_length=1, max_length=200)
     stream: bool = False
     stream_options: StreamOptions | None = None

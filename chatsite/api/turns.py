@@ -40,6 +40,9 @@ def parted(value: Any) -> Any:
     return [{"type": "text", "text": value}] if isinstance(value, str) else value
 
 
+Parts = Annotated[list[Content], Field(min_length=1, max_length=256)]
+
+
 class Function(Part):
     name: str = Field(max_length=256)
     arguments: str
@@ -60,7 +63,9 @@ class Turn(Part):
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Annotated[
-        list[Content] | None, BeforeValidator(parted), Field(min_length=1, max_length=256)
+        list[Content] | None,
+        BeforeValidator(parted, json_schema_input_type=str | Parts | None),
+        Field(min_length=1, max_length=256),
     ] = None
     # Tells participants apart, for which chat templates have no place; a function's is its own.
     name: str | None = Field(None, max_length=256)
