@@ -74,7 +74,8 @@ class Budget:
             if plan is None:
                 self._wait(tenant, draw)
                 raise ShortError
-            self._held[tenant] = plan.bytes
+            if not plan.away:
+                self._held[tenant] = plan.bytes
             self._waiting.pop(tenant, None)
             return plan.setup
 

@@ -66,7 +66,8 @@ class Child:
         self._send({"load": asdict(spec), "setup": asdict(setup)})
 
     def add(self, job: Job) -> None:
-        self._send({"add": {"request": job.request.to_json(), "tokens": job.tokens}})
+        request = job.request.to_json()
+        self._send({"add": {"request": request, "tokens": job.tokens, "attempt": job.attempt}})
 
     def cancel(self, id: str) -> None:
         self._send({"cancel": id})

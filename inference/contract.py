@@ -27,7 +27,8 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn. temperature 0 is greedy. `seed` is always set by the gateway."""
+    """How the next token is drawn. temperature 0 is greedy. `seed` is always set by the gateway,
+    but for what is written elsewhere."""
 
     temperature: float = 0.8
     top_p: float = 0.95

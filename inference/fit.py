@@ -40,11 +40,15 @@ class TooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is loaded, what it takes, and whether more memory would have made it better."""
+    """What is loaded, what it takes, and whether more memory would have made it better.
+
+    `away`: it is computed elsewhere and has no part in the memory of this machine.
+    """
 
     setup: Setup
     bytes: int
     cramped: bool = False
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)

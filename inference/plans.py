@@ -28,6 +28,8 @@ KEPT_S = 14 * 24 * 3600
 def draw(spec: ModelSpec, settings: Settings, disk_free: int) -> Draw:
     """The plan for any amount of memory. GgufError, LoadError or OSError where the weights are not
     what they should be."""
+    if spec.engine == "remote":
+        return lambda _: Plan(Setup(slots=fit.whole(spec.settings.get("slots"))), 0, away=True)
     native = spec.engine.startswith("llamacpp")
     path = locate(spec.source) if native and spec.source else None
     if path is None or path.suffix != ".gguf":

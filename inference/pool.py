@@ -26,7 +26,7 @@ from inference.settings import Settings
 
 log = logging.getLogger(__name__)
 # What must be installed for an engine.
-NEEDS = {"llamacpp": "llama_cpp", "llamacpp-embed": "llama_cpp"}
+NEEDS = {"llamacpp": "llama_cpp", "llamacpp-embed": "llama_cpp", "remote": "cryptography"}
 
 
 class Pool:

@@ -187,7 +187,7 @@ class Host(threading.Thread):
         logged = self._link.reach(lambda: stream.load(self._link.client, claim.id))
         if logged.request is None or logged.ended:
             return self._refuse(claim, {"kind": "history_lost"})
-        return self._begin(claim, Job(logged.request, tuple(logged.tokens)))
+        return self._begin(claim, Job(logged.request, tuple(logged.tokens), claim.attempts))
 
     def _begin(self, claim: lease.Claim, job: Job) -> bool:
         spec, setup = job.request.model, None

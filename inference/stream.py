@@ -105,10 +105,11 @@ if tonumber(position) > 0 then
   redis.call('XADD', 'gen:'..id, position..'-0', 't', t, 's', s, 'r', r, unpack(ARGV, 12))
   redis.call('XADD', 'gen:'..id, position..'-*', 'phase', 'restored', 'fraction', 0)
 end
-local arrival = arrive(late)
+local arrival, floor = arrive(late), math.max(tonumber(fence), tonumber(run[2] or 0))
+-- Where it was claimed before, an engine may have begun with it.
 redis.call('HSET', 'run:'..id, 'model', model, 'user', user, 'status', 'waiting',
-  'fence', math.max(tonumber(fence), tonumber(run[2] or 0)) + 1, 'position', position,
-  'attempts', 0, 'arrival', arrival, 'late', late, 'created', created)
+  'fence', floor + 1, 'position', position,
+  'attempts', floor > 0 and 1 or 0, 'arrival', arrival, 'late', late, 'created', created)
 redis.call('ZADD', 'waiting:'..model, arrival, id)
 redis.call('SADD', 'models', model)
 return 1
@@ -355,9 +356,11 @@ def _vector(fields: Mapping[bytes, bytes]) -> Vector:
 def _end(position: int, fields: Mapping[bytes, bytes]) -> End:
     finish = Finish.from_dict(json.loads(fields[b"end"]))
     created, first, now = (int(fields[key]) for key in (b"created", b"first", b"now"))
-    stats: dict[str, Any] = {**finish.stats, "completion_tokens": position}
+    # Who writes elsewhere counts otherwise than in what came, and knows better.
+    stats: dict[str, Any] = {"completion_tokens": position, **finish.stats}
+    count = stats["completion_tokens"]
     if position:
         stats["first_token_ms"] = first - created
-    if position > 1 and now > first:
-        stats["tokens_per_second"] = round((position - 1) * 1000 / (now - first), 1)
+    if position and count > 1 and now > first:
+        stats["tokens_per_second"] = round((count - 1) * 1000 / (now - first), 1)
     return End(finish, stats)

@@ -12,7 +12,7 @@ from chatsite.chat.models import Conversation, Message
 from chatsite.gateway import nouns
 from chatsite.gateway.errors import explain
 from chatsite.gateway.models import Generation
-from chatsite.gateway.packing import unpack
+from chatsite.gateway.packing import known, unpack
 
 SHOWN = 40
 
@@ -161,7 +161,7 @@ def _token_ids(path: Iterable[int], model: str) -> dict[int, tuple[int, ...]]:
         pk__in=path, generation__model=model, generation__text=F("content"), reasoning=""
     )
     tokens = rows.values_list("pk", "generation__tokens", "generation__calls")
-    return {pk: tuple(unpack(bytes(ids))) for pk, ids, calls in tokens if not calls}
+    return {pk: known(unpack(bytes(ids))) for pk, ids, calls in tokens if not calls}
 
 
 def live_answer(conversation: Conversation) -> Message | None:

@@ -13,6 +13,7 @@ from uuid import UUID
 import redis
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from chatsite.gateway import journal
@@ -73,7 +74,7 @@ def start(
         user=str(owner.pk),
         model=spec,
         messages=tuple(messages),
-        sampling=replace(sampling, seed=sampling.seed or secrets.randbits(SEED_BITS)),
+        sampling=replace(sampling, seed=sampling.seed or _draw_seed(spec)),
         drop_oldest=drop_oldest,
         prompt=prompt,
         inputs=tuple(inputs),
@@ -89,6 +90,11 @@ def start(
     generation.save()
     transaction.on_commit(lambda: _enter(request))
     return generation
+
+
+def _draw_seed(spec: ModelSpec) -> int:
+    """An answer from elsewhere is never resumed, and not every provider takes a seed."""
+    return 0 if spec.engine == "remote" else secrets.randbits(SEED_BITS)
 
 
 def _enter(request: Request) -> None:
@@ -168,13 +174,11 @@ GROWING = ("text", "reasoning", "tokens", "calls", "runs", "logprobs", "position
 
 def save(generation: Generation) -> bool:
     """Save a live one's growth. Only forward: False where the row has as much or is closed."""
-    return bool(
-        Generation.objects.filter(
-            pk=generation.pk,
-            status=Generation.Status.LIVE,
-            position__lt=generation.position,
-        ).update(**{name: getattr(generation, name) for name in GROWING})
+    behind = Q(position__lt=generation.position) | Q(
+        position=generation.position, fence__lt=generation.fence
     )
+    live = Generation.objects.filter(pk=generation.pk, status=Generation.Status.LIVE)
+    return bool(live.filter(behind).update(**{n: getattr(generation, n) for n in GROWING}))
 
 
 STATUSES = {

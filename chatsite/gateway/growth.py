@@ -28,7 +28,11 @@ class Growth:
         self.cursor = news.cursor
         for entry in news.entries:
             self._grow(entry)
-        self.row.fence = max(self.row.fence, news.fence)
+        if news.fence > self.row.fence:
+            # That it was claimed is kept at once: where the log is lost, an answer from elsewhere
+            # is not asked for again.
+            self.row.fence = news.fence
+            self.changed = True
 
     def _grow(self, entry: Entry) -> None:
         row = self.row

@@ -1,4 +1,4 @@
-"""Token ids as a row keeps them: packed little-endian int32."""
+"""Token ids as a row keeps them: packed little-endian int32, -1 where nobody here knows the id."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def pack(tokens: Sequence[int]) -> bytes:
 
 def unpack(data: bytes) -> list[int]:
     return array("i", data).tolist()
+
+
+def known(tokens: Sequence[int]) -> tuple[int, ...]:
+    """All of them, or none where they were written elsewhere."""
+    return () if -1 in tokens else tuple(tokens)

@@ -149,7 +149,8 @@ def obey(engine: Engine, command: dict[str, Any], outbox: Outbox) -> None:
         if request.task:
             outbox.put([answer(engine, request)], last=True)
         else:
-            engine.add(Job(request, tuple(command["add"]["tokens"])))
+            given = command["add"]
+            engine.add(Job(request, tuple(given["tokens"]), given["attempt"]))
     elif "cancel" in command:
         engine.cancel(command["cancel"])
 

@@ -11,6 +11,7 @@ from inference.engines.base import Engine
 ENGINES = {
     "llamacpp": "inference.engines.llamacpp.engine:LlamaCppEngine",
     "llamacpp-embed": "inference.engines.embedding:LlamaCppEmbedder",
+    "remote": "inference.engines.remote:RemoteEngine",
     "echo": "inference.engines.echo:EchoEngine",
 }
 

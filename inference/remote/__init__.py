@@ -1,0 +1,1 @@
+"""Servers elsewhere that speak OpenAI's API: where they may be, what is sent, what comes back."""
