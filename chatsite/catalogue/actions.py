@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext_noop
 
 from chatsite.accounts.models import User
@@ -57,7 +58,8 @@ def usable_models(user: User) -> list[Model]:
     """The models that this person may talk to, in the order of the picker."""
     if not user.is_active:
         return []
-    models = Model.objects.filter(enabled=True)
+    on = Q(provider=None) | Q(provider__enabled=True)
+    models = Model.objects.filter(on, enabled=True).select_related("provider")
     # The demo comes last: the first one is what a new conversation begins with.
     return sorted(models, key=lambda model: (model.engine == "echo", model.name))
 
@@ -68,6 +70,14 @@ def find_usable(user: User, name: str) -> Model | None:
 
 def spec(model: Model) -> ModelSpec:
     """The model as the engine room knows it."""
-    return ModelSpec(
-        name=model.name, engine=model.engine, source=model.source, settings=model.settings
-    )
+    source = model.source
+    if model.provider:
+        source = {**source, "permit": model.provider.permit}
+    return ModelSpec(name=model.name, engine=model.engine, source=source, settings=model.settings)
+
+
+def usual(model: Model) -> dict[str, Any]:
+    """What counts in a conversation that sets nothing: of a provider's model its own defaults."""
+    if model.provider is None:
+        return {}
+    return {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}

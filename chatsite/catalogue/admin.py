@@ -13,7 +13,7 @@ from chatsite.catalogue.models import Model
 @admin.register(Model)
 class ModelAdmin(admin.ModelAdmin[Model]):
     list_display = ["name", "title", "engine", "enabled"]
-    readonly_fields = ["name", "engine", "source", "created"]
+    readonly_fields = ["name", "engine", "source", "provider", "created"]
 
     def save_model(
         self, request: HttpRequest, obj: Model, form: ModelForm[Model], change: bool

@@ -292,7 +292,7 @@ def _answer(
         kind=Generation.Kind.CHAT,
         spec=catalogue.spec(model),
         messages=thread.history(conversation, question, model),
-        sampling=nouns.Sampling.from_dict(conversation.settings),
+        sampling=nouns.Sampling.from_dict({**catalogue.usual(model), **conversation.settings}),
         shape=nouns.Shape("json" if conversation.settings.get("json") else "text"),
         drop_oldest=drop_oldest,
     )

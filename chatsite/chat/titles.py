@@ -12,6 +12,7 @@ from chatsite.gateway import nouns
 from chatsite.gateway.models import Generation
 
 LONGEST = 60
+DRAWN = {"temperature": 0.2, "max_tokens": 32}
 # Letters that make two words the same here: rainbow, rainbows.
 STEM = 5
 # A longer line is an essay, not a title.
@@ -47,7 +48,7 @@ def start(conversation: Conversation) -> None:
         kind=Generation.Kind.TITLE,
         spec=catalogue.spec(model),
         messages=[nouns.Message("user", f"{ASK}\n\n{_excerpt(conversation)}")],
-        sampling=nouns.Sampling(temperature=0.2, max_tokens=32),
+        sampling=nouns.Sampling.from_dict({**catalogue.usual(model), **DRAWN}),
     )
 
 
