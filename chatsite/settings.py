@@ -86,6 +86,7 @@ INSTALLED_APPS = [
     "chatsite.gateway",
     "chatsite.accounts",
     "chatsite.catalogue",
+    "chatsite.metering",
     "chatsite.chat",
     "chatsite.steward",
 ]

@@ -20,6 +20,7 @@ urlpatterns = [
         name="javascript-catalog",
     ),
     path("", include("chatsite.accounts.urls")),
+    path("", include("chatsite.metering.urls")),
     path("", include("chatsite.chat.urls")),
     path("", include("chatsite.api.urls")),
     path("", include("chatsite.ollama.urls")),

@@ -15,6 +15,8 @@ from chatsite.api.errors import ApiError, invalid
 
 # A long conversation is a few hundred kilobytes.
 BODY_BYTES = 8 << 20
+# Where a body lies that was read and is wanted once more.
+KEPT = "chatsite_body"
 
 
 class Part(BaseModel):
@@ -43,6 +45,17 @@ def read(request: HttpRequest, kind: type[Wanted]) -> Wanted:
 
 
 def load(request: HttpRequest) -> dict[str, Any]:
+    return parse(vars(request).pop(KEPT, None) or pull(request))
+
+
+def peek(request: HttpRequest) -> dict[str, Any]:
+    """The same, and it can be loaded once more."""
+    raw = vars(request)[KEPT] = pull(request)
+    return parse(raw)
+
+
+def pull(request: HttpRequest) -> bytes:
+    """The bytes, which come but once."""
     length = request.headers.get("Content-Length") or "0"
     if length.isdecimal() and int(length[:20]) > BODY_BYTES:
         raise too_big()
@@ -54,7 +67,7 @@ def load(request: HttpRequest) -> dict[str, Any]:
         raise invalid("The body could not be read.") from None
     if len(raw) > BODY_BYTES:
         raise too_big()
-    return parse(raw)
+    return raw
 
 
 def parse(raw: bytes) -> dict[str, Any]:

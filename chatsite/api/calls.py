@@ -8,24 +8,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import redis
 from asgiref.sync import sync_to_async
 from django.db import transaction
 
-from chatsite.api import crowd, errors
+from chatsite.api import crowd, errors, limits
 from chatsite.api.access import Caller
 from chatsite.api.waiting import hang_up
 from chatsite.catalogue import actions as catalogue
 from chatsite.catalogue.models import Model
 from chatsite.gateway import actions as gateway
+from chatsite.gateway import replay
 from chatsite.gateway.follow import Follower, hub
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import CallDelta, End, Entry, Logprob, Sampling
+from chatsite.metering import repeats
 
 log = logging.getLogger(__name__)
 POOL = ThreadPoolExecutor(4, thread_name_prefix="api-stop")
@@ -33,10 +37,15 @@ POOL = ThreadPoolExecutor(4, thread_name_prefix="api-stop")
 SILENCE = 15.0
 # Seconds until a log must be there; where Redis was away, the steward enters it when it is back.
 PATIENCE = 30.0
+# Seconds for which an answer goes on when its last reader has left and promised, by an
+# Idempotency-Key, to ask again for the same.
+LINGER = 30.0
 # The parameters by which an answer's form is asked for, where that is not response_format.
 FORMS = {"regex": "guided_regex", "choice": "guided_choice", "grammar": "guided_grammar"}
 # Stops that are under way: the event loop itself keeps no task alive.
 stopping: set[asyncio.Task[None]] = set()
+# What answers a request that was made before: `start` takes them and starts nothing.
+answered: ContextVar[Sequence[Generation]] = ContextVar("answered", default=())
 
 
 @dataclass(slots=True)
@@ -110,17 +119,25 @@ def start(
     wanted = "vectors" if any(each.get("inputs") for each in asked) else "answers"
     if wanted not in model.gives:
         raise errors.wrong_use(model.name, wanted)
+    if known := answered.get():
+        return list(known)
+    key = caller.key.pk if caller.key else None
     with transaction.atomic():
         crowd.admit(caller.user, count * len(asked))
+        late = limits.admit(caller.user.pk, key)
         return [
             gateway.start(
                 owner=caller.user,
                 kind=Generation.Kind.API,
                 spec=catalogue.spec(model),
                 sampling=replace(sampling, seed=sampling.seed and sampling.seed + number),
+                key=key,
+                part=part,
+                choice=number,
+                late=late,
                 **each,
             )
-            for each in asked
+            for part, each in enumerate(asked)
             for number in range(count)
         ]
 
@@ -128,7 +145,9 @@ def start(
 class Call:
     """The generations of one call, as they grow. Whoever makes one closes it."""
 
-    def __init__(self, rows: Sequence[Generation]) -> None:
+    def __init__(self, rows: Sequence[Generation], repeat: int | None = None) -> None:
+        """`repeat`: the record of a request that others may make again and read with this one."""
+        self.repeat = repeat
         self.choices = [Choice(number, row) for number, row in enumerate(rows)]
         self._news: asyncio.Queue[tuple[int, Sequence[Entry]]] = asyncio.Queue()
         self._followers: list[Follower] = []
@@ -138,6 +157,10 @@ class Call:
     @property
     def id(self) -> str:
         return self.choices[0].row.pk.hex
+
+    @property
+    def created(self) -> int:
+        return int(self.choices[0].row.created.timestamp())
 
     @property
     def names(self) -> dict[str, str]:
@@ -168,7 +191,11 @@ class Call:
         follower = Follower(choice.row.pk.hex, choice.row.model, deliver, ignore)
         # The first entry is the request itself.
         follower.last = (0, 1)
-        while not await hub.follow(follower):  # noqa: ASYNC110 - nothing tells of a log that comes
+        while not await hub.follow(follower):
+            if not choice.row.is_live:
+                self._news.put_nowait((choice.number, replay.entries(choice.row)))
+                return
+            # Nothing tells of a log that comes.
             await asyncio.sleep(0.5)
         self._followers.append(follower)
 
@@ -188,30 +215,45 @@ class Call:
         return self.choices[number].read(entries)
 
     def close(self) -> None:
-        """Read no further; what has not ended is stopped at once. Harmless when repeated."""
+        """Read no further; what has not ended is stopped at once, or a while after the last of
+        several readers has left. Harmless when repeated."""
         if self._closed:
             return
         self._closed = True
         for follower in self._followers:
             hub.unfollow(follower)
         unfinished = [choice.row for choice in self.choices if not choice.ended]
-        if unfinished and not self._loop.is_closed():
-            task = self._loop.create_task(stop(unfinished))
-            stopping.add(task)
-            task.add_done_callback(stopping.discard)
+        if not unfinished or self._loop.is_closed():
+            return
+        if self.repeat is None:
+            set_about(self._loop, partial(stop_rows, unfinished))
+        else:
+            rows = [choice.row for choice in self.choices]
+            leave = partial(repeats.leave, self.repeat, rows)
+            self._loop.call_later(LINGER, set_about, self._loop, leave)
 
 
 async def ignore(_: Follower, place: tuple[int, int | None]) -> None:
     """Nobody is told how many wait before them."""
 
 
-async def stop(rows: Sequence[Generation]) -> None:
-    await sync_to_async(stop_rows, thread_sensitive=False, executor=POOL)(rows)
+def set_about(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    """Do it in a thread; nobody waits for it."""
+    task = loop.create_task(in_pool(work))
+    stopping.add(task)
+    task.add_done_callback(stopping.discard)
+
+
+async def in_pool(work: Callable[[], None]) -> None:
+    def done() -> None:
+        try:
+            work()
+        finally:
+            hang_up()
+
+    await sync_to_async(done, thread_sensitive=False, executor=POOL)()
 
 
 def stop_rows(rows: Sequence[Generation]) -> None:
-    try:
-        for row in rows:
-            gateway.cancel(row)
-    finally:
-        hang_up()
+    for row in rows:
+        gateway.cancel(row)

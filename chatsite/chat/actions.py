@@ -20,6 +20,8 @@ from chatsite.chat.models import Conversation, Message
 from chatsite.gateway import actions as gateway
 from chatsite.gateway import notices, nouns
 from chatsite.gateway.models import Generation
+from chatsite.metering import actions as metering
+from chatsite.metering import quotas
 
 P = ParamSpec("P")
 # How long a deleted conversation can be brought back.
@@ -67,7 +69,7 @@ def settle(pk: UUID) -> bool:
     if growth is None or growth.end is None:
         return growth is None
     with transaction.atomic():
-        if gateway.close(growth.row, growth.end):
+        if metering.close(growth.row, growth.end):
             close(growth.row)
         transaction.on_commit(partial(gateway.let_go, pk.hex))
     return True
@@ -287,6 +289,7 @@ def _answer(
     model = _usable(conversation.owner, conversation.model)
     if answer := thread.live_answer(conversation):
         raise refusals.busy(str(answer.generation_id))
+    late = _let_in(conversation.owner_id)
     generation = gateway.start(
         owner=conversation.owner,
         kind=Generation.Kind.CHAT,
@@ -295,6 +298,7 @@ def _answer(
         sampling=nouns.Sampling.from_dict({**catalogue.usual(model), **conversation.settings}),
         shape=nouns.Shape("json" if conversation.settings.get("json") else "text"),
         drop_oldest=drop_oldest,
+        late=late,
     )
     conversation.leaf = answer = Message.objects.create(
         conversation=conversation,
@@ -307,6 +311,14 @@ def _answer(
     conversation.save()
     _tell(conversation)
     return Exchange(conversation, question, answer)
+
+
+def _let_in(owner: int) -> bool:
+    """Whether the answer waits behind everybody else's; refused where the admin chose that."""
+    try:
+        return quotas.admit(owner).late
+    except quotas.OverQuotaError as over:
+        raise refusals.over_quota(over.gauge.unit, over.gauge.span, over.gauge.limit) from None
 
 
 def _tell(conversation: Conversation, *, listed: bool = True) -> None:

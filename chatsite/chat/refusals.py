@@ -68,6 +68,26 @@ def model_missing() -> Refusal:
     return Refusal("model_missing", 409, message)
 
 
+def over_quota(unit: str, span: str, limit: int) -> Refusal:
+    """Nothing is written: what the person typed is still in the box."""
+    if span == "minute":
+        message = gettext(
+            "You have sent %(limit)s requests within a minute, which is the limit here. What you "
+            "typed is still there: try again in a moment."
+        )
+    elif unit == "tokens":
+        message = gettext(
+            "Your %(limit)s tokens for today are used up. What you typed is still there: send it "
+            "tomorrow, or ask your admin for more."
+        )
+    else:
+        message = gettext(
+            "Your %(limit)s requests for today are used up. What you typed is still there: send it "
+            "tomorrow, or ask your admin for more."
+        )
+    return Refusal("over_quota", 429, message % {"limit": f"{limit:,}"}, unit=unit, span=span)
+
+
 def storage(error: OperationalError) -> Refusal:
     """The database could not write. What the user typed is still in the composer."""
     cause = error.__cause__

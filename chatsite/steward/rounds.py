@@ -20,6 +20,8 @@ from chatsite.gateway import journal
 from chatsite.gateway.bell import ring
 from chatsite.gateway.growth import Growth
 from chatsite.gateway.models import Generation
+from chatsite.metering import actions as metering
+from chatsite.metering import repeats
 
 log = logging.getLogger(__name__)
 # Seconds between rounds: what a power cut may cost the rows, and how long a title waits at most.
@@ -65,6 +67,7 @@ class Steward:
         if time.monotonic() - self._purged > PURGE_PAUSE:
             self._purged = time.monotonic()
             chat.purge()
+            repeats.purge()
 
     def _meet(self) -> None:
         """Know every live row; put back the logs that Redis lost; pass on stops that it missed."""
@@ -120,7 +123,7 @@ class Steward:
             for growth in changed:
                 if growth.end is None:
                     gateway.save(growth.row)
-                elif gateway.close(growth.row, growth.end):
+                elif metering.close(growth.row, growth.end):
                     chat.close(growth.row)
         for growth in changed:
             growth.changed = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from django.http import HttpRequest, JsonResponse
@@ -25,7 +24,7 @@ class ChatCompletions(CallView[ChatBody]):
         return asked, calls.start(caller, model, asked.sampling(), asked.n, [asked.asked()])
 
     async def reply(self, call: Call, asked: ChatBody) -> HttpResponseBase:
-        created = int(time.time())
+        created = call.created
         if asked.stream:
             head = answers.head("chat.completion.chunk", call.id, created, asked.model)
             chunks = ChatChunks(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from django.http import HttpRequest, JsonResponse
@@ -24,7 +23,7 @@ class Completions(CallView[TextBody]):
         return asked, calls.start(caller, model, asked.sampling(), asked.n, asked.asked())
 
     async def reply(self, call: Call, asked: TextBody) -> HttpResponseBase:
-        head = texts.head(call.id, int(time.time()), asked.model)
+        head = texts.head(call.id, call.created, asked.model)
         if asked.stream:
             chunks = TextChunks(
                 call=call,

@@ -1,0 +1,1 @@
+"""The pages: what somebody used themselves, and the admin's view and limits."""
