@@ -10,6 +10,8 @@ from typing import Any
 
 from django.http import HttpResponse
 
+from chatsite.api import provider_errors
+
 
 class ApiError(Exception):
     """A refusal with its status. `code` is stable; programs decide by it and by the status."""
@@ -49,7 +51,9 @@ class ApiError(Exception):
 KINDS = {
     429: "rate_limit_error",
     500: "server_error",
+    502: "server_error",
     503: "server_error",
+    504: "server_error",
 }
 # A repeat would meet the same failure: the clients that know this header do not try again.
 FINAL = {"x-should-retry": "false"}
@@ -140,7 +144,11 @@ def from_engine(error: dict[str, Any], names: Mapping[str, str] = MappingProxyTy
         return invalid(CLIENTS[kind], param and names.get(param, param), kind)
     if kind in SERVERS:
         status, message = SERVERS[kind]
-        return ApiError(status, kind, message, headers=FINAL)
+        headers = LATER if kind in provider_errors.AGAIN else FINAL
+        return ApiError(status, kind, message, headers=headers)
+    if found := provider_errors.refusal(error):
+        status, code, message, headers = found
+        return ApiError(status, code, message, headers=headers)
     return ApiError(500, "engine_failed", "The answer could not be finished.", headers=FINAL)
 
 
@@ -199,4 +207,5 @@ SERVERS = {
     "engine_lost": (500, "The engine stopped several times while it wrote this answer."),
     "storage_full": (503, "The disk of this site is full."),
     "history_lost": (500, "A part of this answer was lost."),
+    **provider_errors.FAILURES,
 }

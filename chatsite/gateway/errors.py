@@ -7,6 +7,8 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from chatsite.gateway import provider_errors
+
 SENTENCES = {
     "model_load_failed": _(
         "The model could not be loaded. It may need more memory than is free, or its file "
@@ -59,6 +61,8 @@ def explain(error: dict[str, Any]) -> str:
         return _too_large(error)
     if kind in SENTENCES:
         return str(SENTENCES[kind])
+    if told := provider_errors.explain(error):
+        return told
     return gettext("Something went wrong while the answer was written. Please try again.")
 
 
