@@ -148,6 +148,8 @@ class Call:
     def __init__(self, rows: Sequence[Generation], repeat: int | None = None) -> None:
         """`repeat`: the record of a request that others may make again and read with this one."""
         self.repeat = repeat
+        # Whether what has not ended is stopped when it is closed.
+        self.stops = True
         self.choices = [Choice(number, row) for number, row in enumerate(rows)]
         self._news: asyncio.Queue[tuple[int, Sequence[Entry]]] = asyncio.Queue()
         self._followers: list[Follower] = []
@@ -223,7 +225,7 @@ class Call:
         for follower in self._followers:
             hub.unfollow(follower)
         unfinished = [choice.row for choice in self.choices if not choice.ended]
-        if not unfinished or self._loop.is_closed():
+        if not unfinished or not self.stops or self._loop.is_closed():
             return
         if self.repeat is None:
             set_about(self._loop, partial(stop_rows, unfinished))

@@ -20,6 +20,7 @@ def entries(row: Generation) -> list[Entry]:
         reasoning=row.reasoning,
         calls=calls,
         logprobs=logprobs,
+        runs=tuple(tuple(run) for run in row.runs),
     )
     finish = Finish(row.pk.hex, row.finish_reason, error=row.error, stats=row.stats)
     end = Entry(row.position, end=End(finish, row.stats))
