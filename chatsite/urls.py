@@ -8,6 +8,7 @@ from django.urls import include, path
 from django.views.i18n import JavaScriptCatalog
 
 from chatsite import health, metrics
+from chatsite.api.views import reference
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -19,6 +20,8 @@ urlpatterns = [
         login_not_required(JavaScriptCatalog.as_view(packages=["chatsite"])),
         name="javascript-catalog",
     ),
+    path("reference/", reference.page, name="reference"),
+    path("reference/schema.json", reference.document, name="reference-schema"),
     path("", include("chatsite.accounts.urls")),
     path("", include("chatsite.metering.urls")),
     path("", include("chatsite.chat.urls")),

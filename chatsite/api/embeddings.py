@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from chatsite.api.answers import Said
 from chatsite.api.body import Part
+from chatsite.api.errors import ApiError
 from chatsite.api.parameters import TokenId, wrong
 from chatsite.gateway.nouns import Input, Sampling
 
@@ -76,6 +77,15 @@ class EmbeddingBody(Part):
         """What the gateway's `start` takes."""
         given: list[Input] = self.input
         return {"inputs": given, "dimensions": self.dimensions or 0}
+
+
+def gone() -> ApiError:
+    """A repeated request whose log is no more; rows keep no vectors."""
+    message = (
+        "The vectors of this earlier request are not kept any more. Send it with another "
+        "Idempotency-Key."
+    )
+    return ApiError(409, "vectors_gone", message)
 
 
 def render(said: Said, asked: EmbeddingBody) -> bytes:

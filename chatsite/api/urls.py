@@ -13,6 +13,7 @@ from chatsite.api.rest import Nothing
 from chatsite.api.views.chat import ChatCompletions
 from chatsite.api.views.embeddings import Embeddings
 from chatsite.api.views.models import Models, OneModel
+from chatsite.api.views.schema import Schema
 from chatsite.api.views.texts import Completions
 from chatsite.api.views.tokens import Detokenize, Tokenize
 
@@ -30,6 +31,7 @@ urlpatterns = [
     keyed("v1/embeddings", Embeddings.as_view(), "v1-embeddings"),
     keyed("v1/tokenize", Tokenize.as_view(), "v1-tokenize"),
     keyed("v1/detokenize", Detokenize.as_view(), "v1-detokenize"),
+    keyed("v1/schema", Schema.as_view(), "v1-schema"),
     keyed("v1/<path:rest>", Nothing.as_view(), "v1-nothing"),
     keyed("v1/", Nothing.as_view(), "v1-root"),
 ]

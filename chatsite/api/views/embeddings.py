@@ -25,5 +25,7 @@ class Embeddings(CallView[EmbeddingBody]):
 
     async def reply(self, call: Call, asked: EmbeddingBody) -> HttpResponseBase:
         (said,) = await replies.gather(call)
+        if len(said.vectors) < len(asked.input):
+            raise embeddings.gone()
         data = await asyncio.to_thread(embeddings.render, said, asked)
         return HttpResponse(data, content_type="application/json")

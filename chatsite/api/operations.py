@@ -1,0 +1,166 @@
+"""What each address of the API is for, a line or two for each method. The schema and the reference
+are made of this, of the views' bodies and of the list of addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from django.urls import URLPattern, get_resolver
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from pydantic import BaseModel
+
+from chatsite.api import shapes
+
+Words = str | Promise
+METHODS = ("get", "post", "put", "patch", "delete")
+# By name: they ask for this module in turn.
+ADDRESSES = "chatsite.api.urls"
+# They answer every address that is none.
+UNTOLD = frozenset({"v1-nothing", "v1-root"})
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one address.
+
+    `body` is needed only where the view does not say it; `sdk` is how OpenAI's clients call it,
+    and `example` what a sample sends.
+    """
+
+    title: Words
+    about: Words = ""
+    answer: type[BaseModel] = shapes.Anything
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    streams: bool = False
+    sdk: str = ""
+    example: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An operation with where it is found: by name and method, and by path."""
+
+    name: str
+    method: str
+    # With {names} for what varies.
+    path: str
+    body: type[BaseModel] | None
+    operation: Operation
+
+    @property
+    def id(self) -> str:
+        return f"{self.method}-{self.name}"
+
+
+HELLO = {"messages": [{"role": "user", "content": "Hello!"}]}
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("v1-chat-completions", "post"): Operation(
+        _("Write an answer"),
+        _("The model goes on with a conversation: whole, or token by token as a stream."),
+        answer=shapes.ChatCompletion,
+        streams=True,
+        sdk="chat.completions.create",
+        example=HELLO,
+    ),
+    ("v1-completions", "post"): Operation(
+        _("Go on with a text"),
+        _("The model continues a plain text; no chat template is used."),
+        answer=shapes.TextCompletion,
+        streams=True,
+        sdk="completions.create",
+        example={"prompt": "Once upon a time", "max_tokens": 32},
+    ),
+    ("v1-embeddings", "post"): Operation(
+        _("Make embeddings"),
+        _(
+            "A vector for each text, to compare texts by their meaning. This needs an embedding "
+            "model. Ids of tokens are those of that model, as the tokenize endpoint tells them."
+        ),
+        answer=shapes.EmbeddingList,
+        sdk="embeddings.create",
+        example={"input": ["The food was delicious.", "I liked the meal."]},
+    ),
+    ("v1-tokenize", "post"): Operation(
+        _("Count and see tokens"),
+        _(
+            "The tokens of a text, or of a conversation as the model would read it. The answer "
+            "also says how many the model can read at once."
+        ),
+        answer=shapes.Tokens,
+        example=HELLO,
+    ),
+    ("v1-detokenize", "post"): Operation(
+        _("Turn tokens into text"),
+        _("The text that ids of tokens spell."),
+        answer=shapes.Prompt,
+        example={"tokens": [1, 2, 3]},
+    ),
+    ("v1-models", "get"): Operation(
+        _("List the models"),
+        _("All models that your key may use."),
+        answer=shapes.ModelList,
+        sdk="models.list",
+    ),
+    ("v1-model", "get"): Operation(
+        _("Look up a model"), answer=shapes.ModelEntry, sdk="models.retrieve"
+    ),
+    ("v1-schema", "get"): Operation(
+        _("Get the schema"), _("This reference for machines, as OpenAPI 3.1.")
+    ),
+}
+
+
+def found() -> Iterator[tuple[URLPattern, str]]:
+    """Every address with each method that its view answers."""
+    for pattern in get_resolver(ADDRESSES).url_patterns:
+        if pattern.name in UNTOLD:
+            continue
+        for method in METHODS:
+            if hasattr(view_of(pattern), method):
+                yield pattern, method
+
+
+def told() -> list[Told]:
+    """All operations, in the order in which they are described here."""
+    known = {(str(pattern.name), method): pattern for pattern, method in found()}
+    return [
+        Told(
+            name,
+            method,
+            path_of(known[name, method]),
+            operation.body or (body_of(known[name, method]) if method == "post" else None),
+            operation,
+        )
+        for (name, method), operation in OPERATIONS.items()
+        if (name, method) in known
+    ]
+
+
+def view_of(pattern: URLPattern) -> type:
+    view: type = pattern.callback.view_class
+    return view
+
+
+def path_of(pattern: URLPattern) -> str:
+    parts = "/" + str(pattern.pattern).replace("<", "{").replace(">", "}")
+    return "/".join(
+        "{" + part.rpartition(":")[2] if part.startswith("{") and ":" in part else part
+        for part in parts.split("/")
+    )
+
+
+def body_of(pattern: URLPattern) -> type[BaseModel] | None:
+    """What the view itself says that it reads: by its `body`, or in CallView's brackets."""
+    view = view_of(pattern)
+    given = getattr(view, "body", None)
+    if isinstance(given, type):
+        return given
+    for base in getattr(view, "__orig_bases__", ()):
+        for argument in get_args(base):
+            if isinstance(argument, type) and issubclass(argument, BaseModel):
+                return argument
+    return None
