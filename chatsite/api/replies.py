@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 from django.http import StreamingHttpResponse
 
@@ -53,10 +54,14 @@ def check(piece: Piece, call: Call) -> None:
         raise errors.from_engine(piece.end.finish.error, call.names)
 
 
+class Closing(Protocol):
+    def close(self) -> None: ...
+
+
 class Body:
     """The events of a call. One that is never begun, since the caller left before, ends it, too."""
 
-    def __init__(self, call: Call, source: AsyncIterator[bytes]) -> None:
+    def __init__(self, call: Closing, source: AsyncIterator[bytes]) -> None:
         self._source = source
         weakref.finalize(self, call.close)
 

@@ -125,6 +125,14 @@ def stop(id: str) -> None:
         ring(model)
 
 
+def waits(generation: Generation) -> bool:
+    """Whether it stands in its model's queue; False where Redis does not answer."""
+    try:
+        return client.places(connect(), [(generation.model, generation.id.hex)])[0] is not None
+    except redis.RedisError:
+        return False
+
+
 def restore(generation: Generation) -> bool:
     """Put a log back from its row where Redis lost it or has less; True where it had to."""
     request = Request.from_dict(generation.request)

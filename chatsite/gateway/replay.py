@@ -1,4 +1,4 @@
-"""A closed row as the log that it was, for readers who come when the log is gone."""
+"""A row as the log that it was, for readers who come when the log is gone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from inference.stream import End, Entry
 def entries(row: Generation) -> list[Entry]:
     """All tokens in one piece, and the end."""
     assert not row.is_live, "only what is over is read from its row"
+    finish = Finish(row.pk.hex, row.finish_reason, error=row.error, stats=row.stats)
+    return [*written(row), Entry(row.position, end=End(finish, row.stats))]
+
+
+def written(row: Generation) -> list[Entry]:
+    """What a row has so far."""
+    if not row.position:
+        return []
     calls = tuple(CallDelta(index, **call) for index, call in enumerate(row.calls))
     logprobs = tuple(Logprob.from_list(each) for each in row.logprobs or ())
-    written = Entry(
+    whole = Entry(
         row.position,
         tokens=tuple(unpack(bytes(row.tokens))),
         text=row.text,
@@ -22,6 +30,4 @@ def entries(row: Generation) -> list[Entry]:
         logprobs=logprobs,
         runs=tuple(tuple(run) for run in row.runs),
     )
-    finish = Finish(row.pk.hex, row.finish_reason, error=row.error, stats=row.stats)
-    end = Entry(row.position, end=End(finish, row.stats))
-    return [written, end] if row.position else [end]
+    return [whole]
