@@ -38,7 +38,8 @@ async def stream(call: Call, answer: Answer) -> StreamingHttpResponse:
 async def written(call: Call, answer: Answer, first: Piece | None) -> AsyncIterator[bytes]:
     """All lines, those of the piece that was waited for included. A failure is the last of them."""
     try:
-        yield lines(answer.add(first) if first else [answer.silence()])
+        if begun := answer.add(first) if first else [answer.silence()]:
+            yield lines(begun)
         async for piece in call.pieces():
             if piece is None:
                 yield line(answer.silence())

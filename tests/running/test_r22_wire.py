@@ -40,12 +40,13 @@ def test_it_works(site: Site, key: str) -> None:
         assert answer.status == 200
 
 
-def test_a_reader_that_does_not_read_is_cut_off(site: Site, key: str) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat"])
+def test_a_reader_that_does_not_read_is_cut_off(site: Site, key: str, path: str) -> None:
     said = " ".join(["x" * 20_000] * 300)
     fields = {"model": "echo", "stream": True, "messages": [{"role": "user", "content": said}]}
     body = json.dumps(fields).encode()
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n"
         f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with socket.socket() as reader:
