@@ -23,6 +23,7 @@ urlpatterns = [
     path("reference/", reference.page, name="reference"),
     path("reference/schema.json", reference.document, name="reference-schema"),
     path("", include("chatsite.accounts.urls")),
+    path("", include("chatsite.catalogue.urls")),
     path("", include("chatsite.metering.urls")),
     path("", include("chatsite.chat.urls")),
     path("", include("chatsite.api.urls")),
