@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "chatsite.catalogue",
     "chatsite.metering",
     "chatsite.chat",
+    "chatsite.api",
     "chatsite.steward",
 ]
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from chatsite.api.errors import invalid
 from chatsite.api.guides import Guided
 from chatsite.api.parameters import ResponseFormat, StreamOptions, wrong
 from chatsite.api.tools import Tool, ToolFunction, Tools, offer, old_offer
@@ -143,8 +142,6 @@ class ChatBody(Guided):
 
     def asked(self) -> dict[str, Any]:
         """What the gateway's `start` takes, for each choice but for its seed."""
-        if self.store:
-            raise invalid("Stored completions are not available on this site.", "store")
         tools, choice = self.offered()
         return {
             "messages": messages(self.messages),

@@ -13,7 +13,9 @@ from chatsite.api.rest import Nothing
 from chatsite.api.views.chat import ChatCompletions
 from chatsite.api.views.embeddings import Embeddings
 from chatsite.api.views.models import Models, OneModel
+from chatsite.api.views.responses import CancelledResponse, InputItems, OneResponse, Responses
 from chatsite.api.views.schema import Schema
+from chatsite.api.views.stored import CompletionMessages, OneCompletion
 from chatsite.api.views.texts import Completions
 from chatsite.api.views.tokens import Detokenize, Tokenize
 
@@ -27,6 +29,16 @@ urlpatterns = [
     keyed("v1/models", Models.as_view(), "v1-models"),
     keyed("v1/models/<path:name>", OneModel.as_view(), "v1-model"),
     keyed("v1/chat/completions", ChatCompletions.as_view(), "v1-chat-completions"),
+    keyed("v1/chat/completions/<str:id>", OneCompletion.as_view(), "v1-chat-completion"),
+    keyed(
+        "v1/chat/completions/<str:id>/messages",
+        CompletionMessages.as_view(),
+        "v1-chat-completion-messages",
+    ),
+    keyed("v1/responses", Responses.as_view(), "v1-responses"),
+    keyed("v1/responses/<str:id>", OneResponse.as_view(), "v1-response"),
+    keyed("v1/responses/<str:id>/cancel", CancelledResponse.as_view(), "v1-response-cancel"),
+    keyed("v1/responses/<str:id>/input_items", InputItems.as_view(), "v1-response-input-items"),
     keyed("v1/completions", Completions.as_view(), "v1-completions"),
     keyed("v1/embeddings", Embeddings.as_view(), "v1-embeddings"),
     keyed("v1/tokenize", Tokenize.as_view(), "v1-tokenize"),

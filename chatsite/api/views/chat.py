@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
-from chatsite.api import answers, body, calls, replies
+from chatsite.api import answers, body, calls, completions, replies, stored
 from chatsite.api.access import identify
 from chatsite.api.calls import Call
 from chatsite.api.chat import ChatBody
+from chatsite.api.models import Stored
 from chatsite.api.streams import ChatChunks
 from chatsite.api.views.calling import CallView
+from chatsite.api.views.stored import answer, listed
+from chatsite.api.waiting import in_thread
 from chatsite.gateway.models import Generation
 
 
@@ -21,7 +25,21 @@ class ChatCompletions(CallView[ChatBody]):
         caller = identify(request)
         asked = body.read(request, ChatBody)
         model = caller.model(asked.model)
-        return asked, calls.start(caller, model, asked.sampling(), asked.n, [asked.asked()])
+        with transaction.atomic():
+            rows = calls.start(caller, model, asked.sampling(), asked.n, [asked.asked()])
+            if asked.store:
+                stored.keep(
+                    Stored.Kind.COMPLETION,
+                    rows,
+                    model=asked.model,
+                    asked=completions.asked_of(asked),
+                    said=completions.said_of(asked),
+                    metadata=asked.metadata,
+                )
+        return asked, rows
+
+    async def get(self, request: HttpRequest) -> HttpResponseBase:
+        return answer(await in_thread(listed, request))
 
     async def reply(self, call: Call, asked: ChatBody) -> HttpResponseBase:
         created = call.created
