@@ -66,7 +66,8 @@ def download(request: HttpRequest) -> HttpResponse:
 def site_form(request: HttpRequest) -> SiteLimitsForm:
     known = Limit.objects.filter(scope=Limit.SITE).first()
     beyond = "wait" if known and known.waits else "refuse"
-    return SiteLimitsForm(request.POST or None, limit=known, initial={"beyond": beyond})
+    given = request.POST if request.method == "POST" else None
+    return SiteLimitsForm(given, limit=known, initial={"beyond": beyond})
 
 
 def show(request: HttpRequest, form: SiteLimitsForm, status: int = 200) -> HttpResponse:

@@ -49,7 +49,7 @@ def key(request: HttpRequest, pk: int) -> HttpResponse:
     if one.user_id != person.pk and not person.is_staff:
         raise Http404
     known = Limit.objects.filter(scope=Limit.of_key(pk)).first()
-    form = LimitsForm(request.POST or None, limit=known)
+    form = LimitsForm(request.POST if request.method == "POST" else None, limit=known)
     if form.is_valid():
         actions.set_key_limits(one, form.amounts)
         messages.success(request, _("Saved."))
