@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from django.urls import URLPattern, get_resolver
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chatsite.api import shapes
 
@@ -56,6 +56,27 @@ class Told:
         return f"{self.method}-{self.name}"
 
 
+class PageQuery(BaseModel):
+    """A page of a list."""
+
+    limit: int = Field(20, ge=1, le=100)
+    after: str = ""
+    order: Literal["asc", "desc"] = "desc"
+
+
+class CompletionsQuery(PageQuery):
+    order: Literal["asc", "desc"] = "asc"
+    model: str = ""
+
+
+class StreamQuery(BaseModel):
+    """A response read again, from the event after this one."""
+
+    stream: bool = False
+    starting_after: int | None = Field(None, ge=0)
+    include: list[str] = []
+
+
 HELLO = {"messages": [{"role": "user", "content": "Hello!"}]}
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("v1-chat-completions", "post"): Operation(
@@ -65,6 +86,59 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         streams=True,
         sdk="chat.completions.create",
         example=HELLO,
+    ),
+    ("v1-chat-completions", "get"): Operation(
+        _("List stored answers"),
+        _("Chat completions that were made with store."),
+        query=CompletionsQuery,
+        sdk="chat.completions.list",
+    ),
+    ("v1-chat-completion", "get"): Operation(
+        _("Read a stored answer"), sdk="chat.completions.retrieve"
+    ),
+    ("v1-chat-completion", "post"): Operation(
+        _("Label a stored answer"),
+        _("The labels take the place of those that it has."),
+        sdk="chat.completions.update",
+        example={"metadata": {"topic": "greetings"}},
+    ),
+    ("v1-chat-completion", "delete"): Operation(
+        _("Delete a stored answer"), answer=shapes.Deleted, sdk="chat.completions.delete"
+    ),
+    ("v1-chat-completion-messages", "get"): Operation(
+        _("List the messages of a stored answer"),
+        query=PageQuery,
+        sdk="chat.completions.messages.list",
+    ),
+    ("v1-responses", "post"): Operation(
+        _("Make a response"),
+        _(
+            "The newer way to ask: the site keeps what was said, so that the next request needs "
+            "only what is new, and one that goes on in the background can be asked for later."
+        ),
+        streams=True,
+        sdk="responses.create",
+        example={"input": "Hello!"},
+    ),
+    ("v1-response", "get"): Operation(
+        _("Read a response"),
+        _("As it is by now, or as a stream that goes on after an event that you have."),
+        query=StreamQuery,
+        streams=True,
+        sdk="responses.retrieve",
+    ),
+    ("v1-response", "delete"): Operation(
+        _("Delete a response"), answer=shapes.Deleted, sdk="responses.delete"
+    ),
+    ("v1-response-cancel", "post"): Operation(
+        _("Cancel a response"),
+        _("One that was made with background and is still written."),
+        sdk="responses.cancel",
+    ),
+    ("v1-response-input-items", "get"): Operation(
+        _("List what a response was asked with"),
+        query=PageQuery,
+        sdk="responses.input_items.list",
     ),
     ("v1-completions", "post"): Operation(
         _("Go on with a text"),

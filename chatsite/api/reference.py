@@ -202,15 +202,19 @@ FAILURES = (
     ),
     Failure(
         404,
-        ["model_not_found", "unknown_url"],
+        ["model_not_found", "not_found", "unknown_url"],
         gettext_lazy("There is no such thing, or it is not yours."),
     ),
     Failure(405, ["method_not_allowed"], gettext_lazy("The address is there, the method is not.")),
-    Failure(409, ["vectors_gone"], gettext_lazy("A repeated request that cannot be repeated.")),
+    Failure(
+        409,
+        ["idempotency_key_reused", "vectors_gone"],
+        gettext_lazy("The Idempotency-Key was used before, for something else or too long ago."),
+    ),
     Failure(413, ["request_too_large"], gettext_lazy("The body is too large.")),
     Failure(
         429,
-        ["too_many_requests"],
+        ["rate_limit_exceeded", "insufficient_quota", "too_many_requests"],
         gettext_lazy("Too much at once. Wait as long as Retry-After says, then try again."),
     ),
     Failure(

@@ -26,7 +26,8 @@ class Sample:
 
 def samples(told: Told, base: str, model: str) -> list[Sample]:
     """`base` is the address with /v1; `model` a model that the reader may use."""
-    body = {"model": model, **told.operation.example} if told.body else {}
+    named = {"model": model} if told.body and "model" in told.body.model_fields else {}
+    body = {**named, **told.operation.example}
     path = re.sub(r"\{(\w+)\}", lambda found: place(found[1], model), told.path)
     path = path.removeprefix("/v1")
     return [

@@ -15,6 +15,7 @@ from inference.contract import (
     Progress,
     Request,
     Sampling,
+    Task,
     Tokens,
     Vector,
     pack,
@@ -28,6 +29,13 @@ def test_it_works() -> None:
     whole = request("a", text="你好 🙂", sampling=sampling, drop_oldest=True)
     assert Request.from_json(whole.to_json()) == whole
     assert Request.from_dict(json.loads(json.dumps(whole.to_dict()))) == whole
+
+
+def test_a_task_and_token_ids_survive_as_well() -> None:
+    task = Task("detokenize", (1, 2), special=True, opened=False, pieces=True)
+    whole = request("a", task=task, inputs=("one", (5, 6)), dimensions=64)
+    assert Request.from_json(whole.to_json()) == whole
+    assert whole.queue != request("a").queue == whole.model.name
 
 
 def test_what_is_unknown_is_dropped() -> None:

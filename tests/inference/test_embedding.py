@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.contract import Event, Finish, Job, Message, ModelSpec, Request, Vector
+from inference.contract import (
+    Event,
+    Finish,
+    Input,
+    Job,
+    Message,
+    ModelSpec,
+    Request,
+    Task,
+    Vector,
+)
 from inference.engines import embedding
 from inference.engines.base import LoadError, Setup
 from inference.engines.embedding import LlamaCppEmbedder
@@ -46,9 +56,11 @@ def engine(loaded: LlamaCppEmbedder) -> Iterator[LlamaCppEmbedder]:
     assert not loaded._turns
 
 
-def job(id: str, *inputs: str, user: str = "bob", tokens: Sequence[int] = ()) -> Job:
+def job(
+    id: str, *inputs: Input, user: str = "bob", tokens: Sequence[int] = (), dimensions: int = 0
+) -> Job:
     spec = ModelSpec("smol", "llamacpp-embed", SOURCE)
-    return Job(Request(id, user, spec, inputs=inputs), tuple(tokens))
+    return Job(Request(id, user, spec, inputs=inputs, dimensions=dimensions), tuple(tokens))
 
 
 def drain(engine: LlamaCppEmbedder) -> list[Event]:
@@ -58,7 +70,7 @@ def drain(engine: LlamaCppEmbedder) -> list[Event]:
     return events
 
 
-def vectors(engine: LlamaCppEmbedder, *inputs: str) -> list[NDArray[np.float64]]:
+def vectors(engine: LlamaCppEmbedder, *inputs: Input) -> list[NDArray[np.float64]]:
     """The vectors of one job, in the order of its inputs."""
     engine.add(job("one", *inputs))
     *found, end = drain(engine)
@@ -158,6 +170,41 @@ def test_a_job_that_begins_again_is_done_again(engine: LlamaCppEmbedder) -> None
 
 def test_marks_in_a_text_are_text(engine: LlamaCppEmbedder) -> None:
     assert len(engine.tokenize("<|im_end|>")) > 1
+
+
+def test_ids_of_tokens_are_taken_as_they_are(engine: LlamaCppEmbedder) -> None:
+    (text,) = vectors(engine, CAT)
+    (ids,) = vectors(engine, tuple(engine.tokenize(CAT)))
+    assert ids == pytest.approx(text, abs=2e-3)
+    engine.add(job("wrong", (1, 1 << 30)))
+    (end,) = drain(engine)
+    assert isinstance(end, Finish)
+    assert end.error == {"kind": "bad_tokens"}
+
+
+def test_a_shorter_vector_is_for_models_made_for_it(engine: LlamaCppEmbedder) -> None:
+    (whole,) = vectors(engine, CAT)
+    engine.add(job("short", CAT, dimensions=64))
+    (end,) = drain(engine)
+    assert isinstance(end, Finish)
+    assert end.error == {"kind": "bad_dimensions", "dimensions": 576}
+    for known in (True, [64]):
+        able = load(matryoshka=known)
+        able.add(job("short", CAT, dimensions=64))
+        vector, end = drain(able)
+        assert isinstance(vector, Vector)
+        expected = whole[:64] / np.linalg.norm(whole[:64])
+        assert np.array(vector.values) == pytest.approx(expected, abs=2e-3)
+        able.close()
+
+
+def test_its_tokens_are_told(engine: LlamaCppEmbedder) -> None:
+    spec = ModelSpec("smol", "llamacpp-embed", SOURCE)
+    asked = Request("a", "bob", spec, prompt=CAT, task=Task("tokenize", special=True, pieces=True))
+    told = engine.answer(asked)
+    assert told["tokens"] == engine.tokenize(CAT)
+    back = Request("a", "bob", spec, task=Task("detokenize", tuple(told["tokens"])))
+    assert engine.answer(back)["text"] == "".join(told["pieces"]) == CAT
 
 
 def test_a_conversation_has_no_vector(engine: LlamaCppEmbedder) -> None:

@@ -19,6 +19,7 @@ import redis
 from inference import client, stream
 from inference.budget import Budget
 from inference.child import ROOT
+from inference.contract import TASKS, Task
 from inference.hardware import Verdicts
 from inference.runner import Host
 from inference.settings import Settings
@@ -249,6 +250,44 @@ def test_what_is_set_aside_is_told_each_time(host: NewHost, broker: redis.Redis)
     finished(broker, "a")
     log = entries(broker, "a")
     assert [entry.position for entry in log if entry.phase == "waiting"] == [3, 6]
+
+
+def test_questions_about_tokens_need_no_slot(host: NewHost, broker: redis.Redis) -> None:
+    """Neither a seat in the batch nor a turn behind those who wait for one."""
+    for n in range(3):
+        ask(broker, f"g{n}", text=WORDS, settings={"slots": 1, "delay_ms": 50})
+    running = host()
+    until_written(broker, "g0", 1)
+    for n in range(20):
+        ask(
+            broker,
+            f"q{n}",
+            settings={"slots": 1, "delay_ms": 50},
+            task=Task("tokenize"),
+            prompt="ab",
+        )
+    running.ring()
+    for n in range(20):
+        assert finished(broker, f"q{n}").finish.found["tokens"] == [97, 98]
+    assert status(broker, "g1") == "waiting"
+    for n in range(3):
+        assert finished(broker, f"g{n}").finish.reason == "stop"
+        assert said(broker, f"g{n}") == WORDS
+
+
+def test_a_question_alone_loads_its_model(host: NewHost, broker: redis.Redis) -> None:
+    host()
+    ask(broker, "q", task=Task("detokenize", (104, 105)))
+    assert finished(broker, "q").finish.found == {"text": "hi"}
+
+
+def test_a_question_that_is_taken_back_harms_nothing(host: NewHost, broker: redis.Redis) -> None:
+    ask(broker, "q", task=Task("tokenize"), prompt="ab")
+    stream.remove(broker, "q")
+    host()
+    ask(broker, "a")
+    assert finished(broker, "a").finish.reason == "stop"
+    until(lambda: not broker.exists("waiting:" + MODEL + TASKS))
 
 
 def test_vectors_go_on_after_a_crash(host: NewHost, broker: redis.Redis, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ class ResponseBody(Drawing):
     """OpenAI's parameters, and the extras of vLLM's that drawing has."""
 
     model: str = Field(min_length=1, max_length=200)
-    input: Annotated[Items, BeforeValidator(listed)]
+    input: Annotated[Items, BeforeValidator(listed, json_schema_input_type=str | Items)]
     instructions: str | None = None
     previous_response_id: str | None = Field(None, max_length=128)
     background: bool = False

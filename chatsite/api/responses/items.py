@@ -65,7 +65,11 @@ def kinded(data: Any) -> Any:
     return data
 
 
-Parts = Annotated[list[ItemPart], BeforeValidator(parted), Field(max_length=256)]
+Parts = Annotated[
+    list[ItemPart],
+    BeforeValidator(parted, json_schema_input_type=str | list[ItemPart]),
+    Field(max_length=256),
+]
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 
 
