@@ -4,7 +4,6 @@ before. Pure functions of what was kept."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from chatsite.api import answers
 from chatsite.api.answers import Json, Said
@@ -14,21 +13,12 @@ from chatsite.api.models import Stored
 from chatsite.gateway import replay
 from chatsite.gateway.models import Generation
 
-# What a stored completion tells again of its request.
-TOLD = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "tool_choice")
-
 
 def asked_of(asked: ChatBody) -> Json:
-    told: dict[str, Any] = {name: getattr(asked, name) for name in TOLD}
-    form = asked.response_format
+    """How the answer is told."""
     return {
-        **told,
-        "tools": [tool.to_dict() for tool in asked.tools],
-        "response_format": form.model_dump(exclude_none=True, by_alias=True) if form else None,
-        "input_user": asked.user or None,
-        # How the answer is told, and not told itself.
-        "shown": {"with_logprobs": asked.logprobs, "old_calls": asked.old_calls},
         "head": asked.told,
+        "shown": {"with_logprobs": asked.logprobs, "old_calls": asked.old_calls},
     }
 
 
@@ -39,13 +29,11 @@ def said_of(asked: ChatBody) -> list[Json]:
 
 def completion(kept: Stored, rows: Sequence[Generation]) -> Json:
     """The completion, the same as it was answered with."""
-    asked = dict(kept.asked)
-    shown, told = asked.pop("shown"), asked.pop("head")
     created = int(kept.generation.created.timestamp())
     head = answers.head("chat.completion", kept.pk.hex, created, kept.model)
     saids = [said(row) for row in rows]
-    whole = answers.completion(head | told, saids, **shown)
-    return {**whole, **asked, "metadata": kept.metadata}
+    whole = answers.completion(head | kept.asked["head"], saids, **kept.asked["shown"])
+    return {**whole, "metadata": kept.metadata}
 
 
 def said(row: Generation) -> Said:

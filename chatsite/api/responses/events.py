@@ -113,9 +113,10 @@ class Events:
     def _delta(self, item: OutputItem, piece: str) -> None:
         kind = DELTAS.get(item.lane, ARGUMENTS)
         logprobs = self._logprobs.take(piece) if item.lane < 0 else []
-        further: Json = {"logprobs": logprobs} if item.lane == order.TEXT else {}
-        if further:
+        further: Json = {}
+        if item.lane == order.TEXT:
             item.logprobs += logprobs
+            further = {"logprobs": brief(logprobs)}
         self._emit(f"{kind}.delta", lambda: {**_place(item), "delta": piece, **further})
 
     def _close(self, status: str, *, last: bool = False) -> None:
@@ -128,7 +129,7 @@ class Events:
             item.logprobs += self._logprobs.rest()
         kind = DELTAS.get(item.lane, ARGUMENTS)
         words = "text" if item.lane < 0 else "arguments"
-        further: Json = {"logprobs": item.logprobs} if item.lane == order.TEXT else {}
+        further = {"logprobs": brief(item.logprobs)} if item.lane == order.TEXT else {}
         self._emit(f"{kind}.done", lambda: {**_place(item), words: item.text, **further})
         if item.lane < 0:
             self._emit(
@@ -174,6 +175,18 @@ class Aligned:
         found = self._tokens[self._next :]
         self._next = len(self._tokens)
         return [_told(token) for token in found if token.data]
+
+
+def brief(logprobs: list[Json]) -> list[Json]:
+    """In events OpenAI tells no bytes."""
+    return [
+        {**pair(each), "top_logprobs": [pair(other) for other in each["top_logprobs"]]}
+        for each in logprobs
+    ]
+
+
+def pair(token: Json) -> Json:
+    return {"token": token["token"], "logprob": token["logprob"]}
 
 
 def _told(token: Logprob) -> Json:

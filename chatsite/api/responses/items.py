@@ -40,10 +40,16 @@ class ItemPart(Part):
     parsed: Any = None
     prompt_cache_breakpoint: Any = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def readable(cls, data: Any) -> Any:
+        kind = data.get("type") if isinstance(data, dict) else None
+        if isinstance(kind, str) and kind not in {*TEXTS, "refusal"}:
+            raise wrong(f"this model reads text only, not a part of type {kind[:40]}")
+        return data
+
     @model_validator(mode="after")
-    def readable(self) -> ItemPart:
-        if self.type not in TEXTS and self.type != "refusal":
-            raise wrong(f"this model reads text only, not a part of type {self.type[:40]}")
+    def complete(self) -> ItemPart:
         needed = "refusal" if self.type == "refusal" else "text"
         if getattr(self, needed) is None:
             raise wrong(f"a part of type {self.type} needs it", needed)

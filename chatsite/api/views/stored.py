@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
+from pydantic import model_validator
 
 from chatsite.api import body, completions, paging, stored
 from chatsite.api.access import identify
@@ -17,7 +20,15 @@ COMPLETION = Stored.Kind.COMPLETION
 
 
 class MetadataBody(Part):
-    metadata: Metadata = {}
+    metadata: Metadata
+
+    @model_validator(mode="before")
+    @classmethod
+    def without_nulls(cls, data: Any) -> Any:
+        """Null is no metadata."""
+        if isinstance(data, dict) and "metadata" in data:
+            return {**data, "metadata": {} if data["metadata"] is None else data["metadata"]}
+        return data
 
 
 def listed(request: HttpRequest) -> Json:
