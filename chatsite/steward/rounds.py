@@ -14,6 +14,7 @@ from uuid import UUID
 import redis
 from django.db import DatabaseError, OperationalError, transaction
 
+from chatsite.api import stored
 from chatsite.chat import actions as chat
 from chatsite.gateway import actions as gateway
 from chatsite.gateway import journal
@@ -68,6 +69,7 @@ class Steward:
             self._purged = time.monotonic()
             chat.purge()
             repeats.purge()
+            stored.purge()
 
     def _meet(self) -> None:
         """Know every live row; put back the logs that Redis lost; pass on stops that it missed."""
