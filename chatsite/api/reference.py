@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from chatsite.api import schema, words
+from chatsite.api import provider_errors, schema, words
 from chatsite.api.operations import Told, told
 from chatsite.api.samples import Sample, samples
 from chatsite.api.schema import REF, Json
@@ -196,6 +196,11 @@ FAILURES = (
         gettext_lazy("This model cannot do what was asked for."),
     ),
     Failure(
+        400,
+        ["provider_refused", "content_filter"],
+        gettext_lazy("The model runs elsewhere, and its provider refused this."),
+    ),
+    Failure(
         401,
         ["invalid_api_key", "account_deactivated", "not_set_up"],
         gettext_lazy("There is no key, or it works no more."),
@@ -220,8 +225,13 @@ FAILURES = (
     Failure(
         500,
         ["internal_error", "engine_failed", "engine_lost", "model_load_failed", "model_too_large",
-         "history_lost"],
+         "history_lost", "remote_locked"],
         gettext_lazy("Something broke on this site. A repeat of the same may not help."),
+    ),
+    Failure(
+        502,
+        [code for code, (status, _) in provider_errors.FAILURES.items() if status != 500],
+        gettext_lazy("The model runs elsewhere, and its provider failed. Some are a 504."),
     ),
     Failure(
         503,
