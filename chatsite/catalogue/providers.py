@@ -76,11 +76,11 @@ def choose_models(pk: int, offers: Sequence[Offer]) -> None:
     known = {model.source["model"]: model for model in provider.models.all()}
     wanted = {offer.upstream: offer.name for offer in offers}
     for upstream_name, model in known.items():
-        if upstream_name not in wanted:
+        name = wanted.get(upstream_name)
+        if name is None:
             model.delete()
-    # Names may change places: first all are out of each other's way.
-    for upstream_name, name in wanted.items():
-        if (model := known.get(upstream_name)) and model.name != name:
+        elif model.name != name:
+            # Names may change places: first all are out of each other's way.
             model.name = f"\x1f{model.pk}"
             model.save(update_fields=["name"])
     for upstream_name, name in wanted.items():
@@ -89,7 +89,8 @@ def choose_models(pk: int, offers: Sequence[Offer]) -> None:
 
 
 def _put(model: Model | None, provider: Provider, upstream_name: str, name: str) -> None:
-    if Model.objects.filter(name=name).exclude(pk=model.pk if model else None).exists():
+    namesake = Model.objects.filter(name=name).first()
+    if namesake and namesake != model:
         raise ModelNameTakenError(name)
     if model is None:
         source = {"model": upstream_name}

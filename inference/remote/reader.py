@@ -145,10 +145,12 @@ def vectors(data: Any, count: int) -> list[list[float]]:
     entries = _list(data.get("data")) if isinstance(data, dict) else []
     found: dict[int, list[float]] = {}
     for place, entry in enumerate(entries):
-        values = entry.get("embedding") if isinstance(entry, dict) else None
-        if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
+        entry = entry if isinstance(entry, dict) else {}
+        given, number = _list(entry.get("embedding")), entry.get("index", place)
+        values = [value for each in given if (value := _number(each)) is not None]
+        if not values or len(values) != len(given) or type(number) is not int:
             raise Trouble("remote_garbage", "a vector is none")
-        found[entry.get("index", place)] = [float(value) for value in values]
+        found[number] = values
     if found.keys() != set(range(count)):
         raise Trouble("remote_garbage", "not one vector for each input")
     return [found[index] for index in range(count)]
@@ -169,8 +171,7 @@ def events(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 def _json(data: bytes) -> Any:
     try:
-        # NaN and Infinity are no numbers that could be told on.
-        return json.loads(data, parse_constant=lambda _: None)
+        return json.loads(data)
     except (ValueError, RecursionError):
         raise Trouble("remote_garbage", "an event is no JSON") from None
 
@@ -208,9 +209,17 @@ def _logprobs(found: Any) -> Iterator[Logprob]:
 
 
 def _logprob(entry: Any) -> Logprob | None:
-    if not isinstance(entry, dict) or not isinstance(entry.get("logprob"), int | float):
+    value = _number(entry.get("logprob")) if isinstance(entry, dict) else None
+    if value is None:
         return None
     data, text = entry.get("bytes"), entry.get("token")
     if not (isinstance(data, list) and all(type(b) is int and 0 <= b < 256 for b in data)):
         data = _text(text).encode()
-    return Logprob(UNKNOWN, tuple(data), float(entry["logprob"]))
+    return Logprob(UNKNOWN, tuple(data), value)
+
+
+def _number(value: Any) -> float | None:
+    """One that JSON can tell on."""
+    if type(value) not in {int, float} or not -1e300 < value < 1e300:
+        return None
+    return float(value)

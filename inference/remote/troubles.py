@@ -62,7 +62,7 @@ def of_answer(status: int, headers: Mapping[str, str], body: bytes, key: str) ->
 def of_error(error: Mapping[str, Any], key: str, status: int = 0, wait: str = "") -> Trouble:
     """What an error object means, which may also come in the middle of a stream."""
     code = error.get("code")
-    if not status and isinstance(code, int | str) and str(code).isdigit():
+    if not status and isinstance(code, int | str) and str(code).isdecimal():
         status = int(code)
     words = tidy(error.get("message"), key)
     kind = _kind(status, {str(code), str(error.get("type"))}, words)
