@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
@@ -41,3 +42,15 @@ class InvitationError(Refused):
 class SignUpClosedError(Refused):
     kind = "sign_up_closed"
     text = _("Accounts on this site are made by its admin.")
+
+
+class TooManyKeysError(Refused):
+    kind = "too_many_keys"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        words = gettext(
+            "You have %(limit)d keys that work, which is as many as there can be. "
+            "Revoke one that you do not need any more."
+        )
+        self.text = words % {"limit": limit}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
 from django.contrib.auth import password_validation
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from chatsite.accounts.models import SiteSettings, User
@@ -161,3 +163,74 @@ class InvitationForm(PlainForm):
         initial="7",
     )
     max_uses = forms.IntegerField(label=_("Accounts"), min_value=1, max_value=1000, initial=1)
+
+
+class KeyForm(PlainForm):
+    """A new API key: what it is for, how long it works, what it opens."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=80,
+        help_text=_("What will use it, so that you know it again: laptop, notebook, editor."),
+        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),
+    )
+    term = forms.ChoiceField(
+        label=_("Works"),
+        required=False,
+        choices=[
+            ("", _("until I revoke it")),
+            ("7", _("for one week")),
+            ("30", _("for one month")),
+            ("90", _("for three months")),
+            ("365", _("for one year")),
+            ("date", _("until a day that I choose")),
+        ],
+    )
+    last_day = forms.DateField(
+        label=_("Last day"),
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+    )
+    scope = forms.ChoiceField(
+        choices=[("all", _("All models")), ("some", _("Only some"))], initial="all"
+    )
+
+    def __init__(self, names: list[str], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["models"] = forms.MultipleChoiceField(
+            label=_("Models"),
+            required=False,
+            choices=[(name, name) for name in names],
+            widget=forms.CheckboxSelectMultiple,
+        )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("term") != "date":
+            # The field is out of sight then.
+            self.errors.pop("last_day", None)
+        elif "last_day" not in self.errors:
+            self.check_day(data.get("last_day"))
+        # None at all would mean every model: never what somebody who limits a key meant.
+        if data.get("scope") == "some" and not data.get("models") and "models" not in self.errors:
+            self.add_error("models", _("Choose at least one model."))
+        return data
+
+    def check_day(self, day: date | None) -> None:
+        today = timezone.localdate()
+        if day is None:
+            self.add_error("last_day", _("Choose a day."))
+        elif not today <= day <= today + timedelta(days=3660):
+            self.add_error("last_day", _("Choose a day from today on, at most ten years ahead."))
+
+    def expires_at(self) -> datetime | None:
+        term: str = self.cleaned_data["term"]
+        if term == "date":
+            # The chosen day is the last one on which the key works.
+            return timezone.make_aware(datetime.combine(self.cleaned_data["last_day"], time.max))
+        return timezone.now() + timedelta(days=int(term)) if term else None
+
+    def allowed(self) -> list[str]:
+        names: list[str] = self.cleaned_data["models"]
+        return names if self.cleaned_data["scope"] == "some" else []

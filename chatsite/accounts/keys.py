@@ -7,9 +7,11 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from chatsite.accounts.errors import TooManyKeysError
 from chatsite.accounts.models import ApiKey, User
 
 # Every key begins with it, so that no other service's key is taken for one of ours.
@@ -17,8 +19,11 @@ MARK = "cs-"
 SHOWN = len(MARK) + 8
 # Last use is for the eye: written at most this often, or every request would be a write.
 USE_PACE = timedelta(minutes=1)
+# Working keys of one person: who needs more has lost count of them.
+LIMIT = 50
 
 
+@transaction.atomic
 def make_key(
     user: User,
     name: str = "",
@@ -27,6 +32,10 @@ def make_key(
     allowed: Sequence[str] = (),
 ) -> tuple[ApiKey, str]:
     """A new key and its text, which is not kept and cannot be shown again."""
+    # Held until the commit: two requests at one moment cannot both take the last place.
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if working_keys(user).count() >= LIMIT:
+        raise TooManyKeysError(LIMIT)
     text = MARK + secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
         user=user,
@@ -44,6 +53,15 @@ def find_key(text: str) -> ApiKey | None:
     found = ApiKey.objects.usable().filter(prefix=text[:SHOWN]).select_related("user")
     hashed = digest(text)
     return next((key for key in found if secrets.compare_digest(key.hash, hashed)), None)
+
+
+def working_keys(user: User) -> QuerySet[ApiKey]:
+    return ApiKey.objects.usable().filter(user=user)
+
+
+def past_keys(user: User) -> QuerySet[ApiKey]:
+    """What is revoked or expired, the newest first."""
+    return ApiKey.objects.filter(user=user).exclude(pk__in=working_keys(user).values("pk"))
 
 
 def revoke_key(user: User, pk: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from chatsite.accounts.views import entry, people, personal, site
+from chatsite.accounts.views import entry, keys, people, personal, site
 
 urlpatterns = [
     path("setup", entry.setup, name="setup"),
@@ -17,6 +17,9 @@ urlpatterns = [
     path("settings/appearance", personal.appearance, name="settings-appearance"),
     path("settings/language", personal.language, name="settings-language"),
     path("settings/password", personal.password, name="password"),
+    path("settings/keys", keys.overview, name="keys"),
+    path("settings/keys/new", keys.new, name="keys-new"),
+    path("settings/keys/<int:pk>/revoke", keys.revoke, name="keys-revoke"),
     path("settings/users", people.people, name="users"),
     path("settings/users/new", people.add, name="users-add"),
     path("settings/users/<int:pk>", people.person, name="users-one"),
@@ -26,6 +29,7 @@ urlpatterns = [
     path("settings/users/<int:pk>/promote", people.promote, name="users-promote"),
     path("settings/users/<int:pk>/demote", people.demote, name="users-demote"),
     path("settings/users/<int:pk>/delete", people.delete, name="users-delete"),
+    path("settings/users/keys/<int:pk>/revoke", keys.revoke_for, name="users-key-revoke"),
     path("settings/site", site.site, name="site"),
     path("settings/site/policy", site.policy, name="site-policy"),
     path("settings/site/invite", site.invite, name="site-invite"),

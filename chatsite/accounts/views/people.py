@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from chatsite.accounts import actions
+from chatsite.accounts import actions, keys
 from chatsite.accounts.access import admin_only, person_of
 from chatsite.accounts.errors import Refused
 from chatsite.accounts.forms import AddPersonForm
@@ -21,6 +21,8 @@ from chatsite.accounts.models import User
 
 # An office of hundreds fits on one page; beyond that the search narrows it.
 SHOWN = 200
+# Of the keys that work no more.
+KEYS_SHOWN = 5
 
 
 @admin_only
@@ -64,6 +66,8 @@ def person(request: HttpRequest, pk: int) -> HttpResponse:
         "person": someone,
         "myself": someone.pk == request.user.pk,
         "last_admin": someone.is_last_admin(),
+        "working": keys.working_keys(someone),
+        "past": keys.past_keys(someone)[:KEYS_SHOWN],
     }
     return render(request, "accounts/person.html", context)
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from chatsite.accounts import keys
+from chatsite.accounts.errors import Refused
 from chatsite.accounts.models import User
 
 
@@ -24,5 +25,8 @@ class Command(BaseCommand):
             user = User.objects.get_by_natural_key(options["username"])
         except User.DoesNotExist:
             raise CommandError(f"There is no account named {options['username']}.") from None
-        _key, text = keys.make_key(user, options["name"][:80])
+        try:
+            _key, text = keys.make_key(user, options["name"][:80])
+        except Refused as error:
+            raise CommandError(str(error.text)) from None
         self.stdout.write(text)
