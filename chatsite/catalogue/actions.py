@@ -64,6 +64,10 @@ def usable_models(user: User) -> list[Model]:
     return sorted(models, key=lambda model: (model.engine == "echo", model.name))
 
 
+def usable_names(user: User) -> list[str]:
+    return [model.name for model in usable_models(user)]
+
+
 def find_usable(user: User, name: str) -> Model | None:
     return next((model for model in usable_models(user) if model.name == name), None)
 

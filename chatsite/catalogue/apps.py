@@ -1,5 +1,7 @@
 """The registration of this room with Django."""
 
+from __future__ import annotations
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -7,3 +9,10 @@ from django.utils.translation import gettext_lazy as _
 class CatalogueConfig(AppConfig):
     name = "chatsite.catalogue"
     verbose_name = _("Models")
+
+    def ready(self) -> None:
+        # Models are not loaded before this point.
+        from chatsite.accounts import offers
+        from chatsite.catalogue import actions
+
+        offers.declare(actions.usable_names)
