@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,6 +19,8 @@ REPEAT = 1000
 CALLS = 16
 # Whole numbers that are spelled one by one.
 SPELLED = 256
+# What an answer begins with, and the rules that this names.
+Rooted = tuple[str, dict[str, str]]
 
 BASE = {
     "ws": r'| " " | "\n" [ \t]{0,20}',
@@ -81,13 +84,8 @@ def to_gbnf(shape: Shape) -> str:
     if shape.kind in {"choice", "regex"}:
         return _text(_words(shape), {})
     try:
-        form = json.loads(shape.value)
-        if shape.kind != "call":
-            return Converter(form).grammar()
-        schema = form["schema"]
-        schema = json.loads(schema) if isinstance(schema, str) else schema
-        texts = form["prefix"], form["suffix"], form.get("separator")
-        return Converter(schema).grammar(*texts)
+        root, rules = ROOTS[shape.kind](json.loads(shape.value))
+        return _text(root, BASE | rules)
     except PatternError as error:
         raise SchemaError(str(error)) from None
     except RecursionError:
@@ -106,22 +104,51 @@ def _words(shape: Shape) -> str:
         raise ExpressionError(str(error)) from None
 
 
-class Converter:
-    """One schema on its way to rules; equal rules are one, so that the grammar stays small."""
+def _plain_root(schema: Any) -> Rooted:
+    converter = Converter(schema)
+    return converter.root(), converter.rules
 
-    def __init__(self, schema: Any) -> None:
-        self._schema = schema
-        self._rules: dict[str, str] = {}
+
+def _call_root(form: Any) -> Rooted:
+    schema = form["schema"]
+    converter = Converter(json.loads(schema) if isinstance(schema, str) else schema, "call")
+    root = converter.root(form["prefix"], form["suffix"], form.get("separator"))
+    return root, converter.rules
+
+
+def _either_root(form: Any) -> Rooted:
+    """A call, or an answer in its own form."""
+    call, rules = _call_root(form["call"])
+    if form["answer"] is None:
+        return f"{call} | object", rules
+    answer, others = _plain_root(json.loads(form["answer"]))
+    return f"{call} | {answer}", rules | others
+
+
+ROOTS: dict[str, Callable[[Any], Rooted]] = {
+    "schema": _plain_root,
+    "call": _call_root,
+    "either": _either_root,
+}
+
+
+class Converter:
+    """One schema on its way to rules; equal rules are one, so that the grammar stays small. The
+    names of its rules begin with `mark`."""
+
+    def __init__(self, schema: Any, mark: str = "") -> None:
+        self._schema, self._mark = schema, mark
+        self.rules: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._refs: dict[str, str] = {}
 
-    def grammar(self, prefix: str = "", suffix: str = "", separator: str | None = None) -> str:
+    def root(self, prefix: str = "", suffix: str = "", separator: str | None = None) -> str:
         """The schema's value between two texts; with a separator also several of these."""
         parts = [literal(prefix), self._visit(self._schema, 0), literal(suffix)]
         root = " ".join(part for part in parts if part != '""')
         if separator is not None:
             root += f" ({literal(separator)} {root}){{0,{CALLS - 1}}}"
-        return _text(root, BASE | self._rules)
+        return root
 
     def _visit(self, schema: Any, depth: int) -> str:
         """The name of the rule for a schema."""
@@ -241,8 +268,8 @@ class Converter:
         """A rule is named before it is made, so that a schema may contain itself."""
         target = self._target(ref)
         if ref not in self._refs:
-            name = self._refs[ref] = f"ref{len(self._refs)}"
-            self._rules[name] = self._visit(target, depth + 1)
+            name = self._refs[ref] = f"{self._mark}ref{len(self._refs)}"
+            self.rules[name] = self._visit(target, depth + 1)
         return self._refs[ref]
 
     def _target(self, ref: Any) -> Any:
@@ -283,8 +310,8 @@ class Converter:
 
     def _add(self, body: str) -> str:
         if body not in self._names:
-            name = self._names[body] = f"r{len(self._names)}"
-            self._rules[name] = body
+            name = self._names[body] = f"{self._mark}r{len(self._names)}"
+            self.rules[name] = body
         return self._names[body]
 
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from inference.contract import Event, Finish, Job, ModelSpec, Request, Tokens
+from inference.contract import Event, Finish, Job, Logprob, ModelSpec, Request, Tokens
 from inference.engines.base import Info, Setup, WrongModelError
 from inference.parse.formats import HERMES, Format
 from inference.parse.writer import Writer
@@ -36,13 +36,15 @@ class _Run:
 
 
 class EchoEngine:
-    """Deterministic; a token's id is its place in the answer. `delay_ms` in the settings paces
-    it."""
+    """Deterministic and sure of itself; a token's id is its place in the answer. `delay_ms` in the
+    settings is the time from step to step."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
         self._info = Info(slots=8, context_length=4096)
         self._delay = 0.0
+        # When the next step is due.
+        self._due = 0.0
 
     def load(self, spec: ModelSpec, setup: Setup, report: Callable[[float], None]) -> Info:
         self._delay = float(spec.settings.get("delay_ms", 20)) / 1000
@@ -64,8 +66,7 @@ class EchoEngine:
         return told(letters, tokens, self._info.context_length, pieces=task.pieces)
 
     def add(self, job: Job) -> None:
-        said = next((m.content for m in reversed(job.request.messages) if m.role == "user"), "")
-        pieces = [piece.encode() for piece in _words(said)]
+        pieces = [piece.encode() for piece in _words(_said(job.request))]
         run = _Run(job, pieces, len(job.tokens), _writer(job.request))
         for piece in run.pieces[: run.at]:
             run.writer.feed(piece)
@@ -79,7 +80,10 @@ class EchoEngine:
         return bool(self._runs)
 
     def step(self) -> list[Event]:
-        time.sleep(self._delay)
+        # By the clock: what a step itself takes does not slow the pace.
+        now = time.monotonic()
+        self._due = max(self._due + self._delay, now)
+        time.sleep(self._due - now)
         return [self._advance(run) for run in list(self._runs.values())]
 
     def rest(self) -> bool:
@@ -101,9 +105,12 @@ class EchoEngine:
             return self._finish(run, "stop")
         if limit is not None and run.at >= limit:
             return self._finish(run, "length")
-        delta = run.writer.feed(run.pieces[run.at])
+        piece = run.pieces[run.at]
+        delta = run.writer.feed(piece)
+        token = run.at
         run.at += 1
-        return Tokens(id, run.at, (run.at - 1,), delta.text, delta.reasoning, delta.calls)
+        sure = _sure(token, piece, run.job.request.sampling.logprobs)
+        return Tokens(id, run.at, (token,), delta.text, delta.reasoning, delta.calls, sure)
 
     def _check(self, run: _Run) -> dict[str, object] | None:
         if run.job.request.inputs:
@@ -121,6 +128,20 @@ class EchoEngine:
         return Finish(id, reason, rest.text, rest.reasoning, error, stats, calls)
 
 
+def _said(request: Request) -> str:
+    if request.prompt is not None:
+        return request.prompt
+    return next((m.content for m in reversed(request.messages) if m.role == "user"), "")
+
+
+def _sure(token: int, piece: bytes, count: int | None) -> tuple[Logprob, ...]:
+    """No other token could have come."""
+    if count is None:
+        return ()
+    alone = Logprob(token, tuple(piece), 0.0)
+    return (replace(alone, top=(alone,) if count else ()),)
+
+
 def _writer(request: Request) -> Writer:
     """Reads <think> and <tool_call> out of what was said, so that both can be tried."""
     tools = () if request.tool_choice == "none" else request.tools
@@ -133,4 +154,5 @@ def _words(text: str) -> list[str]:
 
 
 def _size(job: Job) -> int:
-    return sum(len(_words(message.content)) for message in job.request.messages)
+    texts = [job.request.prompt or "", *(message.content for message in job.request.messages)]
+    return sum(len(_words(text)) for text in texts)

@@ -27,6 +27,12 @@ def call_shape(
     return Shape("call", json.dumps(form, ensure_ascii=False)) if form else None
 
 
+def either(call: Shape, answer: Shape) -> Shape:
+    """A call or an answer, each in its own form; `answer` is JSON, with or without a schema."""
+    form = {"call": json.loads(call.value), "answer": answer.value or None}
+    return Shape("either", json.dumps(form, ensure_ascii=False))
+
+
 def types_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The schemas of each function's parameters."""
     found: dict[str, Mapping[str, Any]] = {}

@@ -15,7 +15,7 @@ from inference.engines.compiler import Refusal
 from inference.engines.llamacpp import grammar as grammars
 from inference.engines.llamacpp.grammar import GrammarError, GrammarTooComplexError
 from inference.engines.trial import Trial
-from inference.parse.shapes import call_shape
+from inference.parse.shapes import call_shape, either
 from tests.inference.answering import Writer, compiled
 
 PERSON: dict[str, Any] = {
@@ -195,6 +195,24 @@ def test_the_calls_of_a_family_can_be_forced(smol: Writer, choice: str) -> None:
     assert follows(smol, gbnf, f"{call}\n{call}") == (choice == "required")
     assert follows(smol, gbnf, call.replace("find", "open")) == (choice == "required")
     assert not follows(smol, gbnf, call.replace("find", "shut"))
+
+
+@pytest.mark.parametrize("family", ["hermes", "llama"])
+@pytest.mark.parametrize("answer", [Shape("json"), Shape("schema", '{"enum": ["red", "green"]}')])
+def test_a_call_or_an_answer_in_its_form(smol: Writer, family: str, answer: Shape) -> None:
+    function = {"name": "now", "parameters": {"properties": {"zone": {"enum": ["UTC"]}}}}
+    call = call_shape(family, [{"function": function}], "required", False)
+    assert call
+    gbnf = compiled(either(call, answer), smol.vocab)
+    assert isinstance(gbnf, str), gbnf
+    said = '"red"' if answer.kind == "schema" else '{"soup": "red"}'
+    key = "arguments" if family == "hermes" else "parameters"
+    called = f'{{"name": "now", "{key}": {{"zone": "UTC"}}}}'
+    called = f"<tool_call>\n{called}\n</tool_call>" if family == "hermes" else called
+    assert follows(smol, gbnf, said)
+    assert follows(smol, gbnf, called)
+    assert not follows(smol, gbnf, said + called)
+    assert not follows(smol, gbnf, "soup")
 
 
 def test_a_complete_answer_can_only_end(smol: Writer) -> None:
