@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import Protocol
 
 from inference.contract import Message, Request, ToolCall
-from inference.parse.formats import Format, detect
+from inference.parse.formats import HERMES, PLAIN, VERBATIM, Format, detect
+from inference.plain_tools import ToolsError, spell_out
 from inference.prompt import CHATML, PromptError, Template
 
 
@@ -65,6 +66,21 @@ class Intake:
         longest_first = sorted(map(re.escape, marks), key=len, reverse=True)
         self._marks = re.compile("|".join(longest_first)) if marks else None
 
+    @property
+    def marks(self) -> frozenset[str]:
+        """Texts of the special tokens that must be seen in answers."""
+        plain = HERMES.marks if self.format.family is PLAIN else frozenset()
+        return self.format.marks | plain
+
+    def format_for(self, request: Request) -> Format:
+        """How the answer to a request is read."""
+        if request.prompt is not None:
+            return VERBATIM
+        if self.format.family is PLAIN and request.must_call:
+            # It has no form of its own for calls.
+            return replace(self.format, family=HERMES)
+        return self.format
+
     def read(self, request: Request) -> Prompt:
         """The prompt; raises PromptError, or TooLongError where it leaves no room for an
         answer."""
@@ -93,6 +109,10 @@ class Intake:
     def _render(self, request: Request, messages: list[Message], left_out: int) -> Prompt:
         seam = _unused(messages)
         tools = request.tools if request.tool_choice != "none" else ()
+        if not self._template.takes_tools:
+            if tools and not request.must_call:
+                raise ToolsError("The chat template of this model knows no tools.")
+            messages, tools = spell_out(messages, tools), ()
         text = self._template.render(
             [self._disarm(message, seam) for message in messages],
             tools=tools,

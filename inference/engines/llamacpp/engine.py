@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from inference.contract import Event, Finish, Job, ModelSpec, Progress
+from inference.contract import Event, Finish, Job, ModelSpec, Progress, Request, Shape
 from inference.engines.base import Info, Setup
 from inference.engines.compiler import Compilation, Refusal
 from inference.engines.disk import Disk
@@ -21,7 +21,7 @@ from inference.engines.llamacpp.tuning import Pace, Tuner, warm_up
 from inference.engines.shelf import Shelf
 from inference.hardware import thread_counts
 from inference.intake import Intake, Prompt, TooLongError
-from inference.parse.formats import VERBATIM
+from inference.parse.shapes import either
 from inference.parse.writer import Writer
 from inference.prompt import PromptError
 
@@ -57,7 +57,7 @@ class LlamaCppEngine:
         context = self.model.context_length
         template = self.model.template()
         self.intake = Intake(vocab, context, template, bos=vocab.bos(), eos=vocab.eos())
-        vocab.show(self.intake.format.marks)
+        vocab.show(self.intake.marks)
         self._shelf = _shelf(self.model, setup)
         self.seats = Seats(self.model, self._shelf)
         self._compiler = compiler(vocab.pointer)
@@ -71,15 +71,10 @@ class LlamaCppEngine:
         return Info(slots, context, 2 * slots, best, self.model.gpu_layers)
 
     def add(self, job: Job) -> None:
-        shape = job.request.shape
-        if job.request.tools and job.request.tool_choice not in {"auto", "none"}:
-            shape = (
-                self.intake.format.call_shape(
-                    job.request.tools, job.request.tool_choice, job.request.parallel_tool_calls
-                )
-                or shape
-            )
-        if shape.kind == "text":
+        shape = self._shape(job.request)
+        if shape is None:
+            self._refuse(job, "tool_choice_refused")
+        elif shape.kind == "text":
             self._begin(job, None)
         else:
             self._compiling.append((job, self._compiler.start(shape)))
@@ -152,6 +147,17 @@ class LlamaCppEngine:
         else:
             self._begin(job, Grammar(result, self.model.vocab.pointer, self.model.vocab.size))
 
+    def _shape(self, request: Request) -> Shape | None:
+        """The form of the answer; None where a call is wanted that cannot be forced."""
+        tools, choice, parallel = request.tools, request.tool_choice, request.parallel_tool_calls
+        format = self.intake.format_for(request)
+        if request.must_call:
+            return format.call_shape(tools, choice, parallel)
+        if choice == "none" or request.shape.kind not in {"json", "schema"}:
+            return request.shape
+        call = format.call_shape(tools, "required", parallel)
+        return either(call, request.shape) if call else request.shape
+
     def _begin(self, job: Job, grammar: Grammar | None) -> None:
         context = {"context_length": self.model.context_length}
         try:
@@ -168,7 +174,7 @@ class LlamaCppEngine:
 
     def _sequence(self, job: Job, prompt: Prompt, grammar: Grammar | None) -> Sequence:
         sampling = job.request.sampling
-        format = self.intake.format if job.request.prompt is None else VERBATIM
+        format = self.intake.format_for(job.request)
         sampler = Sampler(sampling, self.model.vocab, prompt.tokens, grammar)
         inside = format.opens_reasoning(prompt.text)
         tools = job.request.tools if job.request.tool_choice != "none" else ()
