@@ -63,7 +63,7 @@ def lately(user: User | None = None, days: int = SHOWN) -> QuerySet[Usage]:
 
 
 def total(rows: QuerySet[Usage]) -> Used:
-    return Used(**_figures(rows.aggregate(**SUMS)))
+    return Used("", **_figures(rows.aggregate(**SUMS)))
 
 
 def by_day(rows: QuerySet[Usage]) -> list[Day]:
