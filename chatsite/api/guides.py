@@ -50,7 +50,7 @@ class Guided(Drawing):
     @property
     def forms(self) -> list[tuple[str, Shape]]:
         """What was asked for, by the name of its parameter."""
-        newer = self.structured_outputs or Structured()
+        newer = self.structured_outputs or Structured.model_validate({})
         asked: list[tuple[str, str, Any]] = [
             ("guided_json", "schema", self.guided_json),
             ("guided_regex", "regex", self.guided_regex),

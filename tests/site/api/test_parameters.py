@@ -3,13 +3,14 @@ refused by name."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from chatsite.api.chat import ChatBody
 from chatsite.gateway.nouns import Shape
-from tests.site.api.conftest import Ask
+from tests.site.api.conftest import Ask, post_raw
 
 HELLO = {"role": "user", "content": "Hello"}
 NOW = {"name": "now", "description": "The time", "parameters": {"type": "object"}}
@@ -194,6 +195,12 @@ def test_effort_is_told_to_the_template() -> None:
 )  # fmt: skip
 def test_what_is_well_formed_comes_as_far_as_the_model(ask: Ask, fields: dict[str, Any]) -> None:
     assert refused(ask(**{**fields, "model": "none"}), 404) == "model"
+
+
+def test_of_a_repeated_key_the_last_counts(key: str) -> None:
+    hello = json.dumps([HELLO])
+    data = f'{{"model": "echo", "messages": {hello}, "n": 99, "n": 1, "model": "none"}}'
+    assert refused(post_raw(data, key), 404) == "model"
 
 
 @pytest.mark.parametrize(

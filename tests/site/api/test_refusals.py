@@ -72,7 +72,6 @@ def test_it_works(ask: Ask) -> None:
         ({"chat_template": "{{ 1 }}"}, "chat_template"),
         ({"prompt_embeds": "x"}, "prompt_embeds"),
         ({"n_discard": -1}, "n_discard"),
-        ({"store": True}, "store"),
         ({"model": 5}, "model"),
     ],
     ids=lambda value: str(value)[:40],
