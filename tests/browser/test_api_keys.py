@@ -25,7 +25,7 @@ def make(page: Page, name: str, model: str = "") -> str:
     page.get_by_role("link", name="Make a key").click()
     page.get_by_label("Name").fill(name)
     if model:
-        page.get_by_text("Only some").click()
+        page.get_by_label("Only some").check()
         page.get_by_label(model, exact=True).check()
     page.get_by_role("button", name="Make the key").click()
     return page.get_by_label("API key", exact=True).input_value()
@@ -90,7 +90,7 @@ def test_what_is_ready_to_paste_runs(enter: Enter, site: Site) -> None:
     expect(python).to_be_visible()
     expect(page.locator("#sample-curl")).to_be_hidden()
     assert run([sys.executable, "-c", python.text_content() or ""]) == "Hello!"
-    page.get_by_text("curl", exact=True).first.click()
+    page.get_by_label("curl").check()
     expect(python).to_be_hidden()
     answer = json.loads(run(["sh", "-c", page.locator("#sample-curl").text_content() or ""]))
     assert answer["choices"][0]["message"]["content"] == "Hello!"
@@ -128,7 +128,7 @@ def test_only_what_a_choice_needs_is_seen(enter: Enter) -> None:
     expect(model).to_be_hidden()
     page.get_by_label("Works").select_option("date")
     expect(day).to_be_visible()
-    page.get_by_text("Only some").click()
+    page.get_by_label("Only some").check()
     expect(model).to_be_visible()
     page.get_by_label("Name").fill("nothing chosen")
     page.get_by_role("button", name="Make the key").click()
