@@ -3,6 +3,7 @@ forge. Knows no engine: an engine lends its vocabulary."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -65,6 +66,7 @@ class Intake:
         marks = [mark for mark in vocab.controls.values() if _forgeable(mark)]
         longest_first = sorted(map(re.escape, marks), key=len, reverse=True)
         self._marks = re.compile("|".join(longest_first)) if marks else None
+        self._head = self._opening()
 
     @property
     def marks(self) -> frozenset[str]:
@@ -169,16 +171,25 @@ class Intake:
         return b"".join(map(self._vocab.piece, tokens)).decode(errors="replace")
 
     def _published(self, text: str, messages: list[Message], tokens: list[int]) -> int:
-        """How many leading tokens are an admin's words alone."""
+        """How many leading tokens are the template's or an admin's words alone."""
+        head = len(self._head) if tokens[: len(self._head)] == self._head else 0
         if not messages or not messages[0].published:
-            return 0
+            return head
         words = messages[0].content.strip()
         begin = text.find(words)
         if begin < 0:
-            return 0
+            return head
         own = self._begun(self._vocab.tokenize(text[: begin + len(words)]))
-        pairs = zip(own, tokens, strict=False)
-        return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(own), len(tokens)))
+        return max(head, _common(own, tokens))
+
+    def _opening(self) -> list[int]:
+        """What the template itself puts before every conversation, such as a system prompt of its
+        own."""
+        with contextlib.suppress(PromptError):
+            texts = [self._template.render([Message("user", word)]) for word in ("a", "Why")]
+            one, other = ([*self._begun(self._vocab.tokenize(text))] for text in texts)
+            return one[: _common(one, other)]
+        return []
 
     def _spell(self, text: str) -> list[int]:
         return self._begun(self._vocab.tokenize(text))
@@ -196,6 +207,12 @@ def without_oldest(messages: list[Message]) -> list[Message]:
     later = range(first + 1, len(messages))
     cut = next((i for i in later if messages[i].role == "user"), len(messages))
     return messages[:first] + messages[cut:] if cut < len(messages) else messages
+
+
+def _common(one: list[int], other: list[int]) -> int:
+    """How many tokens two beginnings share."""
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _forgeable(mark: str) -> bool:

@@ -18,7 +18,7 @@ __all__ = ["PUBLIC", "WORTH", "Kept", "Shelf"]
 # The scope of what an admin published: readable by all.
 PUBLIC = ""
 # Tokens; a shorter beginning is computed faster than it is looked after.
-WORTH = 32
+WORTH = 16
 ENTRIES = 4_000
 _HEAD = 4 * WORTH
 _KEY = attrgetter("key")

@@ -11,7 +11,7 @@ import pytest
 
 from inference.engines import shelf as module
 from inference.engines.disk import Disk
-from inference.engines.shelf import PUBLIC, Kept, Shelf
+from inference.engines.shelf import PUBLIC, WORTH, Kept, Shelf
 
 MIB = 1 << 20
 SECRET = np.arange(1000, 1400, dtype=np.int32)
@@ -105,4 +105,4 @@ def test_r17_tokens_are_compared_themselves() -> None:
         changed = SECRET.copy()
         changed[place] += draw.choice([1, 256, 65_536, 1 << 24])
         found = shelf.find("alice", changed)
-        assert (found[1] if found else 0) == (place if place >= 32 else 0)
+        assert (found[1] if found else 0) == (place if place >= WORTH else 0)

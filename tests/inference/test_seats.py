@@ -53,10 +53,19 @@ def test_history_keeps_the_tokens_it_was_written_with(engine: LlamaCppEngine) ->
 
 def test_r17_what_one_user_computed_is_not_anothers(engine: LlamaCppEngine) -> None:
     question = Message("user", "A private question of the user Bob. " * 8)
-    assert cached(engine, question)[0] == 0
+    # The words that the template itself puts in front are nobody's.
+    opening = engine.intake.read(job("x", messages=[question]).request).published
+    assert cached(engine, question)[0] in {0, opening}
     known, size = cached(engine, question)
     assert known == size - 1
-    assert cached(engine, question, user="alice")[0] == 0
+    assert cached(engine, question, user="alice")[0] == opening < 32
+
+
+def test_what_the_template_says_first_is_read_once_for_all(engine: LlamaCppEngine) -> None:
+    assert cached(engine, Message("user", "Why is the sky blue?"))[0] in {0, 24}
+    known, size = cached(engine, Message("user", "How deep is the sea?"), user="alice")
+    assert known == 24
+    assert size > 30
 
 
 def test_r17_only_what_an_admin_published_is_shared(engine: LlamaCppEngine) -> None:

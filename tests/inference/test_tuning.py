@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from inference.engines.llamacpp.model import SLICE
-from inference.engines.llamacpp.tuning import Pace, Tuner
+from inference.engines.llamacpp.pace import LONGEST, Pace
+from inference.engines.threads import Tuner
 from inference.hardware import Idleness, thread_counts
 
 
@@ -19,7 +20,7 @@ class Machine:
         self.now = 100.0
         self.idle = 4.0
         monkeypatch.setattr(Idleness, "look", lambda _: self.idle)
-        monkeypatch.setattr("inference.engines.llamacpp.tuning.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("inference.engines.threads.time.monotonic", lambda: self.now)
 
     def run(self, tuner: Tuner, cost: Callable[[int], float], seconds: float) -> float:
         """Steps for some time; how many there were for each second."""
@@ -91,11 +92,17 @@ def test_a_step_that_stalls_is_enough(machine: Machine) -> None:
     assert tuner.best == 1
 
 
-def test_a_trial_that_other_steps_interrupt_is_given_up(machine: Machine) -> None:
+def test_a_trial_is_made_on_steps_of_one_kind(machine: Machine) -> None:
     tuner = Tuner([2, 1], 2)
     machine.run(tuner, idle, 7)
     while tuner.threads == 2:
         machine.run(tuner, idle, 0.01)
+    # A newcomer's prompt between them is no part of it.
+    assert (tuner.choose(1), tuner.choose(64)) == (1, 2)
+    tuner.saw(64, 0.1)
+    assert tuner.threads == 1
+    # Where only others come, it is given up.
+    machine.now += 1
     tuner.saw(64, 0.1)
     assert tuner.threads == tuner.best == 2
 
@@ -112,16 +119,25 @@ def test_candidates_are_this_machines() -> None:
     assert found[-1] == 1
 
 
-def test_a_prompt_alone_takes_whole_slices() -> None:
+def test_a_prompt_alone_takes_slices_that_nobody_waits_for() -> None:
     assert Pace().room(0, 1) == SLICE
+    pace = Pace()
+    pace.read(100, 0.4)
+    assert 0.05 < pace.room(0, 1) * 0.004 <= LONGEST
+    quick = Pace()
+    quick.read(100, 0.001)
+    assert quick.room(0, 1) == SLICE
 
 
 def test_a_prompt_beside_writers_takes_what_they_bear() -> None:
     pace = Pace()
     for _ in range(20):
-        pace.saw(8, 0, 0.040)
-        pace.saw(8, 20, 0.040 + 20 * 0.004)
+        pace.wrote(8, 0.040)
+        pace.read(20, 20 * 0.004)
     seconds = 0.040 + pace.room(8, 1) * 0.004
-    assert 2 * 0.040 < seconds <= 3 * 0.040
+    assert 1.5 * 0.040 < seconds <= 2 * 0.040
     # Where more wait to be read than write, those are not kept waiting for these.
     assert pace.room(8, 1) < pace.room(8, 8) < pace.room(8, 24)
+    # However deep the prompt is: a token at least.
+    pace.read(1, 30.0)
+    assert pace.room(8, 1) == 1

@@ -13,12 +13,14 @@ from inference.engines.base import Info, Setup
 from inference.engines.compiler import Compilation, Refusal
 from inference.engines.disk import Disk
 from inference.engines.llamacpp.grammar import Grammar, GrammarError, compiler
-from inference.engines.llamacpp.model import SLICE, LlamaModel, Rows
+from inference.engines.llamacpp.model import LlamaModel, Rows
+from inference.engines.llamacpp.pace import Pace, warm_up
 from inference.engines.llamacpp.sampling import Logits, Sampler
 from inference.engines.llamacpp.seats import Seats
 from inference.engines.llamacpp.sequence import Sequence
-from inference.engines.llamacpp.tuning import Pace, Tuner, warm_up
+from inference.engines.llamacpp.shares import Shares
 from inference.engines.shelf import Shelf
+from inference.engines.threads import Tuner
 from inference.hardware import thread_counts
 from inference.intake import Intake, Prompt, TooLongError
 from inference.parse.shapes import either
@@ -45,10 +47,6 @@ class LlamaCppEngine:
         # Ends that were found between two steps.
         self._early: list[Event] = []
         self._arrivals = count()
-        # What the step at work computes of each sequence.
-        self._shared: dict[Sequence, int] = {}
-        # Whether the writers gave way in the last step.
-        self._yielded = False
         self._figures: dict[str, float] = dict.fromkeys(COUNTERS, 0.0)
 
     def load(self, spec: ModelSpec, setup: Setup, report: Callable[[float], None]) -> Info:
@@ -62,6 +60,7 @@ class LlamaCppEngine:
         self.seats = Seats(self.model, self._shelf)
         self._compiler = compiler(vocab.pointer)
         self._pace = Pace()
+        self._shares = Shares(self.model, self.seats, self._pace)
         wanted = int(spec.settings.get("threads") or 0)
         counts = [wanted] if wanted else thread_counts()
         best = warm_up(self.model, counts)
@@ -94,15 +93,19 @@ class LlamaCppEngine:
         begun = time.perf_counter()
         events = self._settle()
         events += [Progress(sequence.id, "waiting") for sequence in self.seats.arrange()]
-        rows, ends = self._fill(events)
-        if not rows.tokens:
+        shares = self._fitting(events)
+        if not shares:
             # Only grammars are on their way, and they need no engine.
             time.sleep(0.002 if self._compiling else 0)
             return events
-        logits, seconds = self._compute(rows)
-        events += [self._advance(sequence, logits[row]) for row, sequence in enumerate(ends)]
+        computed, self.model.threads = 0.0, self._tuner.choose(sum(shares.values()))
+        for sequences in self._shares.passes(shares):
+            computed += self._compute({s: shares[s] for s in sequences}, events)
+        self._tuner.saw(sum(shares.values()), computed)
+        self._figures["steps"] += 1
+        self._figures["batch"] = len(shares)
         events += self._reading()
-        self._figures["python_seconds"] += time.perf_counter() - begun - seconds
+        self._figures["python_seconds"] += time.perf_counter() - begun - computed
         return events
 
     def rest(self) -> bool:
@@ -188,9 +191,9 @@ class LlamaCppEngine:
         error = {"kind": kind, **details}
         self._early.append(Finish(job.request.id, "error", error=error, stats=stats))
 
-    def _fill(self, events: list[Event]) -> tuple[Rows, list[Sequence]]:
-        """The batch, and those of whom the next token will be known, in the order of the logits."""
-        shares = self._shares()
+    def _fitting(self, events: list[Event]) -> dict[Sequence, int]:
+        """What the next step computes; where cells are shared and run out, not of everybody."""
+        shares = self._shares.next()
         while self.model.shared_cells and (
             self.seats.cells_used + sum(shares.values()) > self.model.cells
         ):
@@ -199,71 +202,45 @@ class LlamaCppEngine:
                 break
             events.append(Progress(aside.id, "waiting"))
             shares.pop(aside, None)
-        rows, ends = Rows(), []
-        # In the order of their slots: llama.cpp computes neighbours together.
-        for sequence in self.seats:
-            if share := shares.get(sequence, 0):
-                begin, end = sequence.cached, sequence.cached + share
-                whole = end == len(sequence.tokens)
-                assert sequence.slot is not None
-                rows.add(sequence.tokens[begin:end], begin, sequence.slot, wanted=whole)
-                ends += [sequence] if whole else []
-        self._shared = shares
-        return rows, ends
-
-    def _shares(self) -> dict[Sequence, int]:
-        """How many tokens of each sequence are computed in this step: one of those who write, and
-        as much of the prompts as the writers bear, of whoever was served least first."""
-        shares = {sequence: 1 for sequence in self.seats if sequence.pending == 1}
-        readers = [sequence for sequence in self.seats if sequence.pending > 1]
-        room = self._pace.room(len(shares), len(readers))
-        readers.sort(key=lambda s: (self.seats.served(s), s.arrival))
-        if newcomer := self._newcomer(readers, {sequence.user for sequence in shares}):
-            readers, shares, room = [newcomer], {}, SLICE
-        for sequence in readers:
-            share = min(sequence.pending, room)
-            published = sequence.prompt.published - sequence.cached
-            # What everybody may share is kept without a token of what follows.
-            share = min(share, published) if published > 0 else share
-            if share:
-                shares[sequence] = share
-                room -= share
         return shares
 
-    def _newcomer(self, readers: list[Sequence], writing: set[str]) -> Sequence | None:
-        """Somebody's only request, quickly read: it gets a step of its own, and the writers one
-        after that. Cut in pieces it would wait for them again and again."""
-        self._yielded = not self._yielded and bool(writing)
-        if not self._yielded:
-            return None
-        short = (s for s in readers if s.user not in writing and self._pace.is_quick(s.unread))
-        found = next(short, None)
-        self._yielded = found is not None
-        return found
-
-    def _compute(self, rows: Rows) -> tuple[Logits, float]:
-        """One step of the model, and its seconds."""
-        writers = sum(share == 1 for share in self._shared.values())
-        read = len(rows.tokens) - writers
-        self.model.threads = self._tuner.threads
+    def _compute(self, shares: dict[Sequence, int], events: list[Event]) -> float:
+        """One pass over the weights, and the next token of everybody whose logits it gives; its
+        seconds."""
+        if not shares:
+            return 0.0
+        rows, ends = Rows(), []
+        for sequence, share in shares.items():
+            begin, end = sequence.cached, sequence.cached + share
+            whole = end == len(sequence.tokens)
+            assert sequence.slot is not None
+            rows.add(sequence.tokens[begin:end], begin, sequence.slot, wanted=whole)
+            ends += [sequence] if whole else []
         begun = time.perf_counter()
         logits = self.model.decode(rows)
         seconds = time.perf_counter() - begun
-        self._tuner.saw(len(rows.tokens), seconds)
-        usual = min(self._pace.usual(writers), seconds) if read else seconds
-        self._pace.saw(writers, read, seconds)
-        for sequence, share in self._shared.items():
+        self._note(shares, seconds)
+        events += [self._advance(sequence, logits[row]) for row, sequence in enumerate(ends)]
+        return seconds
+
+    def _note(self, shares: dict[Sequence, int], seconds: float) -> None:
+        """What was computed, for whom, and how long it took."""
+        for sequence, share in shares.items():
             sequence.cached += share
             self.seats.serve(sequence.user, share)
             if share > 1 and sequence.cached == sequence.prompt.published:
                 self.seats.publish(sequence)
-        figures = self._figures
-        figures["steps"] += 1
-        figures["batch"] = len(self._shared)
-        figures["prompt_tokens"] += read
-        figures["decode_seconds"] += usual
-        figures["prefill_seconds"] += seconds - usual
-        return logits, seconds
+        writers = sum(share == 1 for share in shares.values())
+        read = sum(shares.values()) - writers
+        usual = min(self._pace.usual(writers), seconds) if read and writers else 0.0
+        if read:
+            self._pace.read(read, seconds - usual)
+        else:
+            self._pace.wrote(writers, seconds)
+            usual = seconds
+        self._figures["prompt_tokens"] += read
+        self._figures["decode_seconds"] += usual
+        self._figures["prefill_seconds"] += seconds - usual
 
     def _advance(self, sequence: Sequence, logits: Logits) -> Event:
         try:

@@ -57,6 +57,8 @@ class LlamaModel:
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocab = Vocabulary(self._model)
         self._rows = _Rows(SLICE + self.slots)
+        # Tokens of attention that cost one row as much as a pass over the weights costs all.
+        self.reach: int = llama_cpp.llama_model_size(self._model) // self._token_bytes()
 
     def _plan(self, spec: ModelSpec, setup: Setup) -> None:
         trained = llama_cpp.llama_model_n_ctx_train(self._model)
@@ -85,6 +87,15 @@ class LlamaModel:
         params.type_k = params.type_v = F16 if gpu_layers else BF16
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         return params
+
+    def _token_bytes(self) -> int:
+        """What the cache keeps of a token, in bytes; about, where layers differ."""
+        model = self._model
+        heads = llama_cpp.llama_model_n_head(model) or 1
+        width: int = llama_cpp.llama_model_n_embd(model) * llama_cpp.llama_model_n_head_kv(model)
+        # Key and value of each layer, two bytes for each number.
+        layers: int = llama_cpp.llama_model_n_layer(model)
+        return max(1, 4 * layers * width // heads)
 
     @property
     def identity(self) -> str:

@@ -1,5 +1,4 @@
-"""How many threads and how many prompt tokens a step gets, found by measuring while the machine's
-load changes.
+"""How many threads an engine's step gets, found by measuring while the machine's load changes.
 
 Threads that wait for each other spin: that is the fastest on a free machine and several times too
 slow where another program takes a core. So the number is tried again from time to time: fewer when
@@ -12,7 +11,6 @@ from __future__ import annotations
 import time
 from statistics import fmean, median
 
-from inference.engines.llamacpp.model import SLICE, LlamaModel, Rows
 from inference.hardware import Idleness
 
 # Which way a trial goes.
@@ -28,38 +26,6 @@ SLOWER, STALLED = 1.4, 5.0
 HOPELESS, BETTER = 1.6, 0.95
 # Idle processors that are needed for each further thread.
 IDLE = 0.5
-# How much longer a step may take when prompts are read beside: by this many usual steps, or by so
-# many seconds that nobody sees it.
-PATIENCE, UNSEEN = 1.4, 0.05
-# Seconds for which the writers wait while a newcomer's short prompt is read.
-QUICK = 0.5
-# A first step that takes longer than this, in seconds, is not made four times for each number.
-WARM = 1.0
-
-
-def warm_up(model: LlamaModel, counts: list[int]) -> int:
-    """A prompt and some tokens through every kernel: what crashes on this machine crashes here. The
-    number of threads with which that was the fastest."""
-    token = model.vocab.tokenize("a")[:1]
-    took = _time(model, token * 32, 0)
-    least: dict[int, float] = {}
-    at = 32
-    for count in counts:
-        model.threads = count
-        for _ in range(4 if took < WARM else 1):
-            took = _time(model, token, at)
-            least[count] = min(least.get(count, took), took)
-            at += 1
-    model.forget(0)
-    return min(counts, key=lambda count: least[count])
-
-
-def _time(model: LlamaModel, tokens: list[int], at: int) -> float:
-    rows = Rows()
-    rows.add(tokens, at, 0, wanted=True)
-    begun = time.perf_counter()
-    model.decode(rows)
-    return time.perf_counter() - begun
 
 
 class Tuner:
@@ -71,33 +37,38 @@ class Tuner:
         self.threads = self.best
         self._recent: dict[int, list[float]] = {}
         self._usual: dict[int, float] = {}
-        # A trial: with more or fewer threads, on which kind of step, how long its steps took.
+        # A trial: with more or fewer threads, on which kind of step, and the seconds of its steps,
+        # as all times here by token.
         self._way = self._kind = 0
         self._trial: list[float] = []
         self._idle = Idleness()
         self._reset()
 
+    def choose(self, rows: int) -> int:
+        """The number for a step of so many tokens: a trial is made on steps of one kind alone."""
+        return self.threads if rows.bit_length() == self._kind else self.best
+
     def saw(self, rows: int, seconds: float) -> None:
-        """A step of `rows` tokens is done; `threads` may be another number after this."""
-        kind = rows.bit_length()
+        """A step of `rows` tokens is done."""
+        kind, cost = rows.bit_length(), seconds / rows
         if self.threads == self.best:
-            self._watch(kind, seconds)
+            self._watch(kind, cost)
         elif kind == self._kind:
-            self._trial.append(seconds)
+            self._trial.append(cost)
             self._judge()
-        else:
-            # Another kind of step says nothing about this trial: it is made some other time.
+        elif time.monotonic() - self._tried > SOON:
+            # Steps of its kind do not come any more: it is made some other time.
             self._put_off(SOON)
 
-    def _watch(self, kind: int, seconds: float) -> None:
+    def _watch(self, kind: int, cost: float) -> None:
         recent = self._recent.setdefault(kind, [])
-        recent.append(seconds)
+        recent.append(cost)
         del recent[:-TRIAL]
         now = median(recent)
         usual = self._usual.get(kind, now)
         self._usual[kind] = usual + 0.05 * (now - usual)
         slower = len(recent) == TRIAL and now > SLOWER * usual
-        if slower or (len(recent) > 1 and seconds > STALLED * usual):
+        if slower or (len(recent) > 1 and cost > STALLED * usual):
             self._due[FEWER] = min(self._due[FEWER], self._tried + SOON)
         clock = time.monotonic()
         way = next((way for way in (FEWER, MORE) if clock >= self._due[way]), 0)
@@ -141,41 +112,3 @@ class Tuner:
         self._tried = now = time.monotonic()
         self._wait = {MORE: SOON, FEWER: LATE}
         self._due = {way: now + wait for way, wait in self._wait.items()}
-
-
-class Pace:
-    """How many prompt tokens a step may take, so that those who write beside do not stall."""
-
-    def __init__(self) -> None:
-        # Seconds of a step without prompts, by the number of writers' bits; seconds per prompt
-        # token.
-        self._usual: dict[int, float] = {}
-        self._row = 0.0
-
-    def room(self, writers: int, readers: int) -> int:
-        """Prompt tokens for a step; more where more wait to be read than would wait to go on."""
-        if not writers:
-            return SLICE
-        usual = self.usual(writers)
-        if not (usual and self._row):
-            return SLICE // 8
-        bearable = PATIENCE * usual * (1 + readers / writers)
-        return min(max(int(max(bearable, UNSEEN) / self._row), 8), SLICE)
-
-    def is_quick(self, tokens: int) -> bool:
-        """Whether so many tokens are read in a moment for which others can wait."""
-        return 0 < tokens * self._row < QUICK and tokens <= SLICE
-
-    def usual(self, writers: int) -> float:
-        """Seconds of a step in which nobody reads; 0 where none was seen yet."""
-        kind = writers.bit_length()
-        return next((self._usual[k] for k in (kind, kind + 1, kind - 1) if k in self._usual), 0.0)
-
-    def saw(self, writers: int, read: int, seconds: float) -> None:
-        if not read:
-            kind = writers.bit_length()
-            before = self._usual.get(kind, seconds)
-            self._usual[kind] = before + 0.1 * (min(seconds, 3 * before) - before)
-            return
-        row = max(seconds - (self.usual(writers) if writers else 0.0), 0.0) / read
-        self._row += (0.3 if self._row else 1.0) * (row - self._row)

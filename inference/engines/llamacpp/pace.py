@@ -1,0 +1,77 @@
+"""How much a step computes: measured at the start and while it runs, so that those who write do not
+stall and newcomers do not wait."""
+
+from __future__ import annotations
+
+import time
+
+from inference.engines.llamacpp.model import SLICE, LlamaModel, Rows
+
+# How much longer a step may take when prompts are read beside: by this many usual steps, or by so
+# many seconds that nobody sees it.
+PATIENCE, UNSEEN = 0.6, 0.03
+# Seconds for which the writers wait, at most, while newcomers' short prompts are read; and those of
+# a step in which nobody writes: more rows are not faster, and whoever comes waits for its end.
+QUICK, LONGEST = 0.4, 0.1
+# A first step that takes longer than this, in seconds, is not made four times for each number.
+WARM = 1.0
+
+
+def warm_up(model: LlamaModel, counts: list[int]) -> int:
+    """A prompt and some tokens through every kernel: what crashes on this machine crashes here. The
+    number of threads with which that was the fastest."""
+    token = model.vocab.tokenize("a")[:1]
+    took = _time(model, token * 32, 0)
+    least: dict[int, float] = {}
+    at = 32
+    for count in counts:
+        model.threads = count
+        for _ in range(4 if took < WARM else 1):
+            took = _time(model, token, at)
+            least[count] = min(least.get(count, took), took)
+            at += 1
+    model.forget(0)
+    return min(counts, key=lambda count: least[count])
+
+
+def _time(model: LlamaModel, tokens: list[int], at: int) -> float:
+    rows = Rows()
+    rows.add(tokens, at, 0, wanted=True)
+    begun = time.perf_counter()
+    model.decode(rows)
+    return time.perf_counter() - begun
+
+
+class Pace:
+    """How many prompt tokens a step may take, so that those who write beside do not stall."""
+
+    def __init__(self) -> None:
+        # Seconds of a step without prompts, by the number of writers' bits; seconds per prompt
+        # token.
+        self._usual: dict[int, float] = {}
+        self._row = 0.0
+
+    def room(self, writers: int, readers: int) -> int:
+        """Prompt tokens for a step; more where more wait to be read than would wait to go on."""
+        if not self._row:
+            return SLICE // 8 if writers else SLICE
+        usual = self.usual(writers) if writers else 0.0
+        bearable = PATIENCE * usual * (1 + readers / writers) if writers else LONGEST
+        return min(max(int(max(bearable, UNSEEN) / self._row), 1), SLICE)
+
+    def reading(self, tokens: int) -> float:
+        """Seconds that a prompt of so many tokens takes; no promise where none was read yet."""
+        return tokens * self._row
+
+    def usual(self, writers: int) -> float:
+        """Seconds of a step in which nobody reads; 0 where none was seen yet."""
+        kind = writers.bit_length()
+        return next((self._usual[k] for k in (kind, kind + 1, kind - 1) if k in self._usual), 0.0)
+
+    def wrote(self, writers: int, seconds: float) -> None:
+        kind = writers.bit_length()
+        before = self._usual.get(kind, seconds)
+        self._usual[kind] = before + 0.1 * (min(seconds, 3 * before) - before)
+
+    def read(self, tokens: int, seconds: float) -> None:
+        self._row += (0.3 if self._row else 1.0) * (seconds / tokens - self._row)

@@ -1,0 +1,73 @@
+"""What one step computes: of whom, how much, and in which passes over the weights."""
+
+from __future__ import annotations
+
+from inference.engines.llamacpp.model import SLICE, LlamaModel
+from inference.engines.llamacpp.pace import QUICK, Pace
+from inference.engines.llamacpp.seats import Seats
+from inference.engines.llamacpp.sequence import Sequence
+from inference.engines.shelf import WORTH
+
+# What a pass of its own has to save, in passes.
+GAIN = 2
+
+
+class Shares:
+    """Divides the steps among those who sit."""
+
+    def __init__(self, model: LlamaModel, seats: Seats, pace: Pace) -> None:
+        self._model, self._seats, self._pace = model, seats, pace
+        # Seconds for which the writers have given way.
+        self._yielded = 0.0
+
+    def next(self) -> dict[Sequence, int]:
+        """How many tokens of each sequence are computed in this step: one of those who write, and
+        as much of the prompts as the writers bear, of whoever was served least first."""
+        shares = {sequence: 1 for sequence in self._seats if sequence.pending == 1}
+        readers = [sequence for sequence in self._seats if sequence.pending > 1]
+        room = self._pace.room(len(shares), len(readers))
+        readers.sort(key=lambda s: (self._seats.served(s), s.arrival))
+        if newcomer := self._newcomer(readers, {sequence.user for sequence in shares}):
+            readers, shares, room = [newcomer], {}, SLICE
+        for sequence in readers:
+            share = min(sequence.pending, room)
+            published = sequence.prompt.published - sequence.cached
+            # What everybody may share is kept without a token of what follows.
+            if published > 0 and sequence.prompt.published >= WORTH:
+                share = min(share, published)
+            if share:
+                shares[sequence] = share
+                room -= share
+        return shares
+
+    def _newcomer(self, readers: list[Sequence], writing: set[str]) -> Sequence | None:
+        """Somebody's only request, quickly read: it gets a step of its own. Cut in pieces it would
+        wait for the writers again and again; they wait for several of them, but not for long."""
+        for sequence in readers:
+            seconds = self._pace.reading(sequence.unread)
+            quick = self._yielded + seconds < QUICK and 0 < sequence.pending <= SLICE
+            if sequence.user not in writing and quick and seconds:
+                self._yielded += seconds if writing else 0.0
+                return sequence
+        self._yielded = 0.0
+        return None
+
+    def passes(self, shares: dict[Sequence, int]) -> list[list[Sequence]]:
+        """Those of one pass pay for the longest of them, each with its attention, so that prompts
+        have one of their own, and so have long conversations where that costs less. In the order of
+        their slots: llama.cpp computes neighbours together."""
+        sitting = [sequence for sequence in self._seats if sequence in shares]
+        if self._model.shared_cells:
+            return [sitting]
+        writers = [sequence for sequence in sitting if shares[sequence] == 1]
+        readers = [sequence for sequence in sitting if shares[sequence] > 1]
+        short = self._short(writers)
+        long = [sequence for sequence in writers if sequence not in short]
+        return [[s for s in writers if s in short], long, readers]
+
+    def _short(self, writers: list[Sequence]) -> set[Sequence]:
+        """Those who are better off without the others."""
+        order = sorted(writers, key=lambda s: s.cached)
+        savings = [(n * (order[-1].cached - order[n - 1].cached), n) for n in range(1, len(order))]
+        saved, number = max(savings, default=(0, 0))
+        return set(order[:number] if saved > GAIN * self._model.reach else order)
