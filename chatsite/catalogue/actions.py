@@ -54,6 +54,13 @@ def save(model: Model) -> None:
     notices.publish(None, "models")
 
 
+def remove(model: Model) -> None:
+    """Take a model out of the catalogue. Its weights stay where they are, and answers that are
+    being written go on."""
+    model.delete()
+    notices.publish(None, "models")
+
+
 def usable_models(user: User) -> list[Model]:
     """The models that this person may talk to, in the order of the picker."""
     if not user.is_active:

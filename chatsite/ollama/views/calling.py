@@ -44,13 +44,13 @@ AskedBody = TypeVar("AskedBody", bound=Asked)
 
 
 @dataclass(frozen=True, slots=True)
-class Begun(Generic[Form]):
+class Timed(Generic[Form]):
     asked: Form
     # time.monotonic() when the request came.
     began: float
 
 
-class GeneratingView(OllamaView, CallView[Begun[AskedBody]], Generic[AskedBody]):
+class GeneratingView(OllamaView, CallView[Timed[AskedBody]], Generic[AskedBody]):
     """A POST whose answer is generated. One that says nothing loads the model with a single
     token."""
 
@@ -58,18 +58,18 @@ class GeneratingView(OllamaView, CallView[Begun[AskedBody]], Generic[AskedBody])
     # What stands where nothing was said.
     silent: ClassVar[Json]
 
-    def begin(self, request: HttpRequest) -> tuple[Begun[AskedBody], Sequence[Generation]]:
+    def begin(self, request: HttpRequest) -> tuple[Timed[AskedBody], Sequence[Generation]]:
         began = time.monotonic()
         caller = identify(request)
         asked: AskedBody = body.read(request, self.form)
         model = find(caller, asked.model)
         if asked.lets_go:
             # Models are shared: they go when somebody else's need their memory.
-            return Begun(asked, began), []
+            return Timed(asked, began), []
         sampling, fields = wanted(asked, model)
-        return Begun(asked, began), calls.start(caller, model, sampling, 1, [fields])
+        return Timed(asked, began), calls.start(caller, model, sampling, 1, [fields])
 
-    async def reply(self, call: Call, asked: Begun[AskedBody]) -> HttpResponseBase:
+    async def reply(self, call: Call, asked: Timed[AskedBody]) -> HttpResponseBase:
         wish = asked.asked
         if not call.choices:
             return reply(self.nothing(wish, "unload"))
@@ -82,7 +82,7 @@ class GeneratingView(OllamaView, CallView[Begun[AskedBody]], Generic[AskedBody])
         answer.said = (await replies.gather(call))[0]
         return reply(answer.whole())
 
-    def answer(self, call: Call, asked: Begun[AskedBody]) -> Answer:
+    def answer(self, call: Call, asked: Timed[AskedBody]) -> Answer:
         raise NotImplementedError
 
     def nothing(self, asked: AskedBody, reason: str) -> Json:
@@ -101,7 +101,7 @@ class Chat(GeneratingView[ChatBody]):
     form = ChatBody
     silent = {"message": {"role": "assistant", "content": ""}}
 
-    def answer(self, call: Call, asked: Begun[ChatBody]) -> Answer:
+    def answer(self, call: Call, asked: Timed[ChatBody]) -> Answer:
         return ChatAnswer(model=asked.asked.model, choice=call.choices[0], began=asked.began)
 
 
@@ -111,6 +111,6 @@ class Generate(GeneratingView[TextBody]):
     form = TextBody
     silent = {"response": ""}
 
-    def answer(self, call: Call, asked: Begun[TextBody]) -> Answer:
+    def answer(self, call: Call, asked: Timed[TextBody]) -> Answer:
         kind = RawAnswer if asked.asked.raw else TextAnswer
         return kind(model=asked.asked.model, choice=call.choices[0], began=asked.began)

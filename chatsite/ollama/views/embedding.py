@@ -18,23 +18,23 @@ from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import Sampling
 from chatsite.ollama.embedding import EmbedBody, Embedding, Found, OldBody
 from chatsite.ollama.names import find
-from chatsite.ollama.views.calling import Begun, OllamaView, reply
+from chatsite.ollama.views.calling import Timed, OllamaView, reply
 
 
-class Embed(OllamaView, CallView[Begun[Embedding]]):
+class Embed(OllamaView, CallView[Timed[Embedding]]):
     form: ClassVar[type[Embedding]] = EmbedBody
 
-    def begin(self, request: HttpRequest) -> tuple[Begun[Embedding], Sequence[Generation]]:
+    def begin(self, request: HttpRequest) -> tuple[Timed[Embedding], Sequence[Generation]]:
         began = time.monotonic()
         caller = identify(request)
         asked = body.read(request, self.form)
         model = find(caller, asked.model)
         if not asked.inputs:
-            return Begun(asked, began), []
+            return Timed(asked, began), []
         fields = asked.asked()
-        return Begun(asked, began), calls.start(caller, model, Sampling(), 1, [fields])
+        return Timed(asked, began), calls.start(caller, model, Sampling(), 1, [fields])
 
-    async def reply(self, call: Call, asked: Begun[Embedding]) -> HttpResponseBase:
+    async def reply(self, call: Call, asked: Timed[Embedding]) -> HttpResponseBase:
         if not call.choices:
             return reply(asked.asked.answer(Found({})))
         found = Found(*await embeddings.gather(call))
