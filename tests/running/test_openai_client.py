@@ -1,81 +1,52 @@
-"""The official `openai` client against the running product: streams, whole answers, its errors."""
+"""The official `openai` client against the running product: whole answers, streams, what is told of
+them."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
-from collections.abc import Iterator
+import math
 from typing import Any
-from urllib.request import Request, urlopen
 
-import openai
-import psutil
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import OpenAI
 from openai.types import Completion
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletionChunk
 
 from tests.live import Site
+from tests.running.asking import ENDLESS, HELLO, said, wait_idle
 from tests.running.talking import STARTER
 
 pytestmark = pytest.mark.live
-
-HELLO: list[Any] = [{"role": "user", "content": "Say hello to Bob."}]
-
-COUNT = """
-from chatsite.gateway.models import Generation
-print(Generation.objects.filter(status="live").count())
-"""
-
-
-@pytest.fixture(scope="module")
-def key(site: Site) -> str:
-    site.wait_ready()
-    site.person("alice")
-    return site.manage("apikey", "alice", "--name", "tests").strip()
-
-
-@pytest.fixture
-def client(site: Site, key: str) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{site.url}/v1", api_key=key, max_retries=0) as client:
-        yield client
-
-
-def said(text: str) -> list[Any]:
-    return [{"role": "user", "content": text}]
-
-
-def live(site: Site) -> int:
-    return int(site.shell(COUNT))
-
-
-def wait_idle(site: Site) -> None:
-    until = time.monotonic() + 20
-    while live(site):
-        assert time.monotonic() < until, "a generation goes on although nobody reads it"
-        time.sleep(0.2)
+SHORT: dict[str, Any] = {"model": STARTER, "messages": HELLO, "max_tokens": 12, "seed": 7}
+SOUP: dict[str, Any] = {"type": "object", "properties": {"soup": {"enum": ["red", "green"]}}}
 
 
 def test_it_works(client: OpenAI) -> None:
     assert {model.id for model in client.models.list()} >= {STARTER, "echo"}
     assert client.models.retrieve(STARTER).owned_by == "chatsite"
-    asked: dict[str, Any] = {"model": STARTER, "messages": HELLO, "max_tokens": 12, "seed": 7}
-    whole = client.chat.completions.create(**asked)
+    whole = client.chat.completions.create(**SHORT)
     assert whole.choices[0].message.content
     assert whole.choices[0].finish_reason == "length"
     assert whole.usage
     assert whole.usage.completion_tokens == 12
     assert whole.usage.total_tokens == 12 + whole.usage.prompt_tokens
-    again = client.chat.completions.create(**asked)
-    assert again.choices[0].message.content == whole.choices[0].message.content
+    assert whole._request_id
+
+
+def test_the_same_seed_says_the_same(client: OpenAI) -> None:
+    texts = [
+        client.chat.completions.create(**{**SHORT, "seed": seed}).choices[0].message.content
+        for seed in (7, 7, -1, 2**61, 0, 0)
+    ]
+    assert texts[0] == texts[1]
+    assert texts[4] == texts[5]
+    assert len(set(texts)) == 4
 
 
 def test_a_stream_says_the_same_in_pieces(client: OpenAI) -> None:
-    asked: dict[str, Any] = {"model": STARTER, "messages": HELLO, "max_tokens": 12, "seed": 7}
-    whole = client.chat.completions.create(**asked)
-    asked |= {"stream": True, "stream_options": {"include_usage": True}}
-    chunks: list[ChatCompletionChunk] = list(client.chat.completions.create(**asked))
+    whole = client.chat.completions.create(**SHORT)
+    options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    chunks: list[ChatCompletionChunk] = list(client.chat.completions.create(**SHORT, **options))
     assert chunks[0].choices[0].delta.role == "assistant"
     assert len(chunks) > 4
     text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
@@ -87,32 +58,128 @@ def test_a_stream_says_the_same_in_pieces(client: OpenAI) -> None:
     assert len({chunk.id for chunk in chunks}) == 1
 
 
-def test_the_official_types_take_every_body(site: Site, key: str) -> None:
-    fields = {"model": "echo", "messages": HELLO, "n": 2, "stream_options": {"include_usage": True}}
-    whole = send(site, key, {name: fields[name] for name in ("model", "messages", "n")})
-    ChatCompletion.model_validate_json(whole, strict=True)
-    lines = send(site, key, {**fields, "stream": True}).decode().strip().split("\n\n")
-    assert lines.pop() == "data: [DONE]"
-    chunks = [line.removeprefix("data: ") for line in lines if not line.startswith(":")]
-    read = [ChatCompletionChunk.model_validate_json(chunk, strict=True) for chunk in chunks]
-    assert {choice.index for chunk in read for choice in chunk.choices} == {0, 1}
+def test_choices_have_seeds_of_their_own(client: OpenAI) -> None:
+    answer = client.chat.completions.create(**{**SHORT, "n": 3, "seed": 1})
+    texts = [choice.message.content for choice in answer.choices]
+    assert [choice.index for choice in answer.choices] == [0, 1, 2]
+    assert len(set(texts)) == 3
+    assert answer.usage
+    assert answer.usage.completion_tokens == 36
+    streamed = ["", "", ""]
+    for chunk in client.chat.completions.create(**{**SHORT, "n": 3, "seed": 1}, stream=True):
+        for choice in chunk.choices:
+            streamed[choice.index] += choice.delta.content or ""
+    assert streamed == texts
 
 
-def send(site: Site, key: str, fields: dict[str, object]) -> bytes:
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    request = Request(site.url + "/v1/chat/completions", json.dumps(fields).encode(), headers)
-    with urlopen(request, timeout=60) as answer:
-        return bytes(answer.read())
+def test_log_probabilities_are_told_in_both_forms(client: OpenAI) -> None:
+    asked: dict[str, Any] = {**SHORT, "temperature": 0, "logprobs": True, "top_logprobs": 3}
+    whole = client.chat.completions.create(**asked).choices[0]
+    assert whole.logprobs
+    assert whole.logprobs.content
+    assert len(whole.logprobs.content) == 12
+    for token in whole.logprobs.content:
+        # Greedy: the likeliest is what was taken.
+        assert token.top_logprobs[0].token == token.token
+        assert [each.logprob for each in token.top_logprobs] == sorted(
+            (each.logprob for each in token.top_logprobs), reverse=True
+        )
+        assert sum(math.exp(each.logprob) for each in token.top_logprobs) <= 1.001
+    text = b"".join(bytes(token.bytes or ()) for token in whole.logprobs.content).decode()
+    assert text == whole.message.content
+    streamed = [
+        token
+        for chunk in client.chat.completions.create(**asked, stream=True)
+        for choice in chunk.choices
+        for token in (choice.logprobs and choice.logprobs.content) or ()
+    ]
+    assert streamed == whole.logprobs.content
 
 
-def test_plain_completions_go_on_with_the_text(client: OpenAI) -> None:
+def test_json_mode_writes_json(client: OpenAI) -> None:
+    form: Any = {"type": "json_schema", "json_schema": {"name": "soup", "schema": SOUP}}
+    asked: dict[str, Any] = {"model": STARTER, "messages": said("Which soup?"), "temperature": 0}
+    told = client.chat.completions.create(**asked, response_format=form).choices[0]
+    assert set(json.loads(told.message.content or "")) <= {"soup"}
+    plain = client.chat.completions.create(
+        **asked, max_tokens=40, response_format={"type": "json_object"}
+    ).choices[0]
+    text = plain.message.content or ""
+    assert text.lstrip().startswith("{")
+    if plain.finish_reason == "stop":
+        assert isinstance(json.loads(text), dict)
+
+
+@pytest.mark.parametrize(
+    ("guide", "allowed"),
+    [
+        ({"guided_choice": ["red", "green"]}, {"red", "green"}),
+        ({"guided_regex": "(red|green) soup"}, {"red soup", "green soup"}),
+        ({"guided_grammar": 'root ::= "green" | "blue"'}, {"green", "blue"}),
+        ({"guided_json": {"enum": [1, 2]}}, {"1", "2"}),
+        ({"structured_outputs": {"choice": ["red", "green"]}}, {"red", "green"}),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_the_guides_of_vllm_s_clients(
+    client: OpenAI, guide: dict[str, Any], allowed: set[str]
+) -> None:
+    asked: dict[str, Any] = {"model": STARTER, "messages": said("Which soup do you like?")}
+    answer = client.chat.completions.create(**asked, temperature=0, extra_body=guide)
+    assert answer.choices[0].message.content in allowed
+    text = client.completions.create(model=STARTER, prompt="I like ", extra_body=guide, seed=1)
+    assert text.choices[0].text in allowed
+
+
+def test_what_old_samples_send_along(client: OpenAI) -> None:
+    """All parameters at once, a tool without a name and token ids of another vocabulary among
+    them."""
+    answer = client.chat.completions.create(
+        model=STARTER,
+        messages=HELLO,
+        max_tokens=4,
+        stop=None,
+        frequency_penalty=0,
+        presence_penalty=0,
+        temperature=1,
+        top_p=1,
+        modalities=["text"],
+        audio={"voice": "alloy", "format": "mp3"},
+        metadata={},
+        logit_bias={"15496": -100, "51561": -100},
+        logprobs=False,
+        n=1,
+        response_format={"type": "text"},
+        seed=0,
+        service_tier="auto",
+        tools=[{"type": "function", "function": {"name": "", "description": "", "parameters": {}}}],
+        parallel_tool_calls=True,
+        user="",
+    )
+    assert answer.choices[0].message.content
+    assert answer.service_tier == "default"
+
+
+def test_a_limit_beyond_the_room_is_no_error(client: OpenAI) -> None:
+    """The answer ends where the room does."""
+    answer = client.chat.completions.create(
+        model=STARTER, messages=said("Hi"), max_tokens=10**9, stop=["e"], temperature=0
+    )
+    assert answer.choices[0].finish_reason == "stop"
+    assert "e" not in (answer.choices[0].message.content or "")
+
+
+def test_plain_completions_go_on_with_the_text(site: Site, key: str) -> None:
+    # The type of a piece knows whole answers only, which have an end.
+    client = OpenAI(base_url=f"{site.url}/v1", api_key=key, max_retries=0)
     asked: dict[str, Any] = {"model": STARTER, "prompt": ["One, two,", "A, b,"], "temperature": 0}
-    whole = client.completions.create(**asked, max_tokens=6)
-    assert whole.object == "text_completion"
-    assert [choice.index for choice in whole.choices] == [0, 1]
-    assert "three" in whole.choices[0].text
-    asked |= {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": 6}
-    chunks: list[Completion] = list(client.completions.create(**asked))
+    with client:
+        whole = client.completions.create(**asked, max_tokens=6)
+        assert whole.object == "text_completion"
+        assert [choice.index for choice in whole.choices] == [0, 1]
+        assert "three" in whole.choices[0].text
+        options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+        chunks: list[Completion] = list(client.completions.create(**asked, **options, max_tokens=6))
     texts = ["", ""]
     for chunk in chunks:
         for choice in chunk.choices:
@@ -124,101 +191,9 @@ def test_plain_completions_go_on_with_the_text(client: OpenAI) -> None:
     assert chunks[-1].usage.total_tokens == whole.usage.total_tokens
 
 
-def test_choices_have_seeds_of_their_own(client: OpenAI) -> None:
-    answer = client.chat.completions.create(
-        model=STARTER, messages=HELLO, max_tokens=8, n=3, seed=1
-    )
-    texts = {choice.message.content for choice in answer.choices}
-    assert [choice.index for choice in answer.choices] == [0, 1, 2]
-    assert len(texts) == 3
-
-
-def test_a_program_on_this_machine_needs_no_key(site: Site, key: str) -> None:
-    with OpenAI(base_url=f"{site.url}/v1", api_key="EMPTY", max_retries=0) as client:
-        answer = client.chat.completions.create(model="echo", messages=said("one two"))
-        assert answer.choices[0].message.content == "one two"
-    with (
-        OpenAI(base_url=f"{site.url}/v1", api_key=key + "x", max_retries=0) as client,
-        pytest.raises(openai.AuthenticationError) as wrong,
-    ):
-        client.models.list()
-    assert wrong.value.code == "invalid_api_key"
-
-
-def test_errors_are_the_clients_own_classes(client: OpenAI) -> None:
-    with pytest.raises(openai.NotFoundError) as missing:
-        client.chat.completions.create(model="gpt-9", messages=HELLO)
-    assert missing.value.code == "model_not_found"
-    with pytest.raises(openai.BadRequestError) as empty:
-        client.chat.completions.create(model="echo", messages=[])
-    assert empty.value.param == "messages"
-    with pytest.raises(openai.NotFoundError):
-        client.files.list()
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_prompt_that_is_too_long_is_refused_with_the_counts(client: OpenAI, stream: bool) -> None:
-    with pytest.raises(openai.BadRequestError) as refused:
-        client.chat.completions.create(model="echo", messages=said("x " * 4999), stream=stream)
-    assert refused.value.code == "context_length_exceeded"
-    assert "4096" in refused.value.message
-    assert "5000" in refused.value.message
-
-
 def test_a_reader_that_leaves_stops_the_answer(site: Site, client: OpenAI) -> None:
     wait_idle(site)
-    endless = {"ignore_eos": True}
-    stream = client.chat.completions.create(
-        model=STARTER, messages=HELLO, stream=True, max_tokens=4000, extra_body=endless
-    )
+    stream = client.chat.completions.create(model=STARTER, messages=HELLO, stream=True, **ENDLESS)
     next(iter(stream))
     stream.close()
     wait_idle(site)
-
-
-async def test_a_caller_that_leaves_while_it_waits_stops_the_answer(site: Site, key: str) -> None:
-    await asyncio.to_thread(wait_idle, site)
-    async with AsyncOpenAI(base_url=f"{site.url}/v1", api_key=key, max_retries=0) as client:
-        asked = client.chat.completions.create(
-            model=STARTER, messages=HELLO, max_tokens=4000, extra_body={"ignore_eos": True}
-        )
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                await asked
-    await asyncio.to_thread(wait_idle, site)
-
-
-async def test_a_hundred_calls_hold_no_thread(site: Site, key: str) -> None:
-    """All return, each with its own text, and while they wait the site has no thread for each."""
-    text = [f"call {number} " + "again and " * 20 + "done" for number in range(100)]
-    web = psutil.Process(site.pid("web"))
-    most = 0
-
-    async def watch() -> None:
-        nonlocal most
-        while True:
-            most = max(most, web.num_threads())
-            await asyncio.sleep(0.2)
-
-    async with AsyncOpenAI(base_url=f"{site.url}/v1", api_key=key, timeout=120) as client:
-        watching = asyncio.create_task(watch())
-        answers = await asyncio.gather(
-            *(client.chat.completions.create(model="echo", messages=said(each)) for each in text)
-        )
-        watching.cancel()
-    assert [answer.choices[0].message.content for answer in answers] == text
-    print(f"At most {most} threads while a hundred calls wait.")
-    assert 0 < most < 40
-
-
-async def test_a_hundred_streams_each_say_their_own(site: Site, key: str) -> None:
-    async with AsyncOpenAI(base_url=f"{site.url}/v1", api_key=key, timeout=120) as client:
-
-        async def read(text: str) -> str:
-            stream = await client.chat.completions.create(
-                model="echo", messages=said(text), stream=True
-            )
-            return "".join([c.choices[0].delta.content or "" async for c in stream])
-
-        texts = [f"stream {number} goes on to its end" for number in range(100)]
-        assert await asyncio.gather(*(read(text) for text in texts)) == texts

@@ -1,0 +1,52 @@
+"""Questions for the API of the running product, and what its rows say of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, NoReturn
+
+import pytest
+
+from tests.live import Site
+
+HELLO: list[Any] = [{"role": "user", "content": "Say hello to Bob."}]
+# An answer that goes on until somebody stops it.
+ENDLESS: dict[str, Any] = {"max_tokens": 4000, "extra_body": {"ignore_eos": True}}
+# An answer of thirty letters, which ends by itself.
+WORDS: dict[str, Any] = {"guided_regex": "[a-z ]{30}"}
+COUNT = """
+from chatsite.gateway.models import Generation
+print(Generation.objects.filter(status="live").count())
+"""
+NEWEST = """
+from chatsite.gateway.models import Generation
+print(Generation.objects.order_by("-created").first().status)
+"""
+
+
+def said(text: str) -> list[Any]:
+    return [{"role": "user", "content": text}]
+
+
+def live(site: Site) -> int:
+    return int(site.shell(COUNT))
+
+
+def wait_idle(site: Site) -> None:
+    until = time.monotonic() + 20
+    while live(site):
+        assert time.monotonic() < until, "a generation goes on although nobody reads it"
+        time.sleep(0.2)
+
+
+def newest(site: Site) -> str:
+    """How the generation stands that was begun last."""
+    return site.shell(NEWEST).strip()
+
+
+def lack(reason: str) -> NoReturn:
+    """A program is missing. Where the tests have to be whole, that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
