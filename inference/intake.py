@@ -7,12 +7,13 @@ import contextlib
 import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
-from inference.contract import Message, Request, ToolCall
+from inference.contract import Message, Request, Task, ToolCall
 from inference.parse.formats import HERMES, PLAIN, VERBATIM, Format, detect
 from inference.plain_tools import ToolsError, spell_out
 from inference.prompt import CHATML, PromptError, Template
+from inference.spelling import spell, told
 
 
 class Vocabulary(Protocol):
@@ -33,6 +34,12 @@ class Vocabulary(Protocol):
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token; a mark has none."""
+
+
+class NoVectorsError(PromptError):
+    """Vectors are for embedding models."""
+
+    kind = "wrong_model"
 
 
 class TooLongError(Exception):
@@ -86,6 +93,8 @@ class Intake:
     def read(self, request: Request) -> Prompt:
         """The prompt; raises PromptError, or TooLongError where it leaves no room for an
         answer."""
+        if request.inputs:
+            raise NoVectorsError("This model writes answers.")
         if request.prompt is not None:
             return self._checked(Prompt(request.prompt, self._spell(request.prompt)), 1)
         messages = list(request.messages)
@@ -101,6 +110,22 @@ class Intake:
                     raise
                 messages = shorter
 
+    def answer(self, request: Request) -> dict[str, Any]:
+        """What a task asks for; an exception's `kind` says why it cannot be told."""
+        task = request.task
+        assert task
+        if task.kind == "detokenize":
+            return {"text": spell(self._vocab, task.tokens)}
+        return told(self._vocab, self._asked(request, task), self._room, pieces=task.pieces)
+
+    def _asked(self, request: Request, task: Task) -> list[int]:
+        if request.prompt is not None:
+            tokens = self._vocab.tokenize(request.prompt)
+            return self._begun(tokens) if task.special else tokens
+        tokens = self._render(request, list(request.messages), 0).tokens
+        first = self._vocab.first
+        return [first, *tokens] if task.special and first is not None else tokens
+
     def _checked(self, prompt: Prompt, reserve: int) -> Prompt:
         if not prompt.tokens:
             raise PromptError("There is nothing to read in this prompt.")
@@ -115,10 +140,13 @@ class Intake:
             if tools and not request.must_call:
                 raise ToolsError("The chat template of this model knows no tools.")
             messages, tools = spell_out(messages, tools), ()
+        task = request.task
         text = self._template.render(
             [self._disarm(message, seam) for message in messages],
             tools=tools,
             template_kwargs=request.template_kwargs,
+            opened=task is None or task.opened,
+            continue_last=task is not None and task.continued,
         )
         tokens = self._tokens(text, messages, seam)
         published = self._published(text, messages, tokens)

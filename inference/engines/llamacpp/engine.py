@@ -78,6 +78,9 @@ class LlamaCppEngine:
         else:
             self._compiling.append((job, self._compiler.start(shape)))
 
+    def answer(self, request: Request) -> dict[str, Any]:
+        return self.intake.answer(request)
+
     def cancel(self, id: str) -> None:
         if id in self._sequences:
             self._sequences[id].cancelled = True
