@@ -69,21 +69,21 @@ def model_missing() -> Refusal:
 
 
 def over_quota(unit: str, span: str, limit: int) -> Refusal:
-    """Nothing is written: what the person typed is still in the box."""
+    """Nothing is written; the page says that what was typed is still in the box."""
     if span == "minute":
         message = gettext(
-            "You have sent %(limit)s requests within a minute, which is the limit here. What you "
-            "typed is still there: try again in a moment."
+            "That is as much as you may ask within a minute (%(limit)s requests). Try again in a "
+            "moment."
         )
     elif unit == "tokens":
         message = gettext(
-            "Your %(limit)s tokens for today are used up. What you typed is still there: send it "
-            "tomorrow, or ask your admin for more."
+            "You have used up your tokens for today (%(limit)s). Tomorrow there are new ones, or "
+            "ask your admin for more."
         )
     else:
         message = gettext(
-            "Your %(limit)s requests for today are used up. What you typed is still there: send it "
-            "tomorrow, or ask your admin for more."
+            "You have used up your requests for today (%(limit)s). Tomorrow there are new ones, or "
+            "ask your admin for more."
         )
     return Refusal("over_quota", 429, message % {"limit": f"{limit:,}"}, unit=unit, span=span)
 

@@ -61,10 +61,8 @@ def _height(tokens: int, top: int) -> int:
 
 
 def ceiling(most: int) -> int:
-    """The next round number: one, two or five with zeros."""
+    """The next round number: one digit with zeros."""
     step = 1
-    while True:
-        for times in (1, 2, 5):
-            if step * times >= most:
-                return step * times
+    while step * 10 < most:
         step *= 10
+    return max(1, -(-most // step) * step)

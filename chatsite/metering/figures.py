@@ -1,4 +1,4 @@
-"""What was used, as the pages and the table for download show it. Reads only."""
+"""What was used, and by which keys, as the pages and the table for download show it. Reads only."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django.db.models import F, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from chatsite.accounts.models import User
+from chatsite.accounts.models import ApiKey, User
 from chatsite.gateway.models import Generation
-from chatsite.metering.models import Usage
+from chatsite.metering.models import Limit, Usage
 
 # Days on a page, and in the table for download.
 SHOWN, EXPORTED = 30, 366
@@ -34,8 +34,9 @@ class Used:
     cached_tokens: int = 0
     completion_tokens: int = 0
     share: int = 0
-    # Whose it is, where the line is a person's.
+    # What the line is about, where it is a person's or a key's.
     user: int | None = None
+    key: int | None = None
 
     @property
     def tokens(self) -> int:
@@ -104,7 +105,10 @@ def _lines(rows: QuerySet[Usage], *fields: str) -> list[Used]:
     groups: list[Mapping[str, Any]] = list(
         rows.values(*fields).annotate(**SUMS).order_by(tokens.desc(), *fields)[:LINES]
     )
-    lines = [Used(_label(group), **_figures(group), user=group.get("user_id")) for group in groups]
+    lines = [
+        Used(_label(group), **_figures(group), user=group.get("user_id"), key=group.get("key_id"))
+        for group in groups
+    ]
     most = max((line.tokens for line in lines), default=0)
     return [replace(line, share=line.tokens * 100 // most if most else 0) for line in lines]
 
@@ -130,6 +134,13 @@ def name_way(kind: str, key: object) -> str:
     if kind == Generation.Kind.CHAT:
         return _("Chat")
     return _("Titles") if kind == Generation.Kind.TITLE else _("Programs on this machine")
+
+
+def keys_of(user: User) -> list[tuple[ApiKey, Limit | None]]:
+    """The keys that work, each with its limit."""
+    working = list(ApiKey.objects.usable().filter(user=user))
+    limited = Limit.objects.in_bulk([Limit.of_key(key.pk) for key in working])
+    return [(key, limited.get(Limit.of_key(key.pk))) for key in working]
 
 
 HEAD = [

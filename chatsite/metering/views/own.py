@@ -25,8 +25,6 @@ def usage(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     rows = figures.lately(person)
     days = figures.by_day(rows)
-    working = list(ApiKey.objects.usable().filter(user=person))
-    limited = Limit.objects.in_bulk([Limit.of_key(key.pk) for key in working])
     context = {
         "chart": draw(days),
         "days": [day for day in reversed(days) if day.tokens or day.requests],
@@ -35,7 +33,7 @@ def usage(request: HttpRequest) -> HttpResponse:
         "ways": figures.by_way(rows),
         "standing": quotas.look(person.pk),
         "waits": Limit.objects.filter(scope=Limit.SITE, waits=True).exists(),
-        "keys": [(key, limited.get(Limit.of_key(key.pk))) for key in working],
+        "keys": figures.keys_of(person),
     }
     return render(request, "metering/usage.html", context)
 

@@ -30,8 +30,7 @@ def test_it_works(bob: User, bob_client: Client) -> None:
     use(bob, prompt_tokens=1200)
     told = error(send(bob_client, "Hello"))
     assert told["kind"] == "over_quota"
-    assert "1,200 tokens" in told["message"]
-    assert "still there" in told["message"]
+    assert "tokens for today (1,200)" in told["message"]
     # What was typed is in the box; there is no half of it in the database.
     assert not Conversation.objects.exists()
     assert not Message.objects.exists()
