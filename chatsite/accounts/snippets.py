@@ -42,11 +42,14 @@ print(answer.choices[0].message.content)
 
 
 def curl(base: str, key: str, model: str) -> str:
-    body = {"model": model, "messages": [{"role": "user", "content": "Hello!"}]}
+    body = f"""{{
+    "model": {quote(model)},
+    "messages": [{{"role": "user", "content": "Hello!"}}]
+  }}"""
     return f"""curl {shlex.quote(base + "/chat/completions")} \\
   -H {shlex.quote(f"Authorization: Bearer {key}")} \\
   -H "Content-Type: application/json" \\
-  -d {shlex.quote(json.dumps(body, ensure_ascii=False))}
+  -d {shlex.quote(body)}
 """
 
 

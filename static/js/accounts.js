@@ -16,4 +16,6 @@ const once = /** @type {HTMLElement | null} */ (document.querySelector("[data-on
 if (once?.dataset.once) history.replaceState(null, "", once.dataset.once);
 
 // On a phone the settings' names are wider than the screen: one sees where one is.
-document.querySelector(".settings__link[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+document
+  .querySelector(".settings__link[aria-current]")
+  ?.scrollIntoView({ block: "nearest", inline: "center" });

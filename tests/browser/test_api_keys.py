@@ -28,7 +28,7 @@ def make(page: Page, name: str, model: str = "") -> str:
         page.get_by_label("Only some").check()
         page.get_by_label(model, exact=True).check()
     page.get_by_role("button", name="Make the key").click()
-    return page.get_by_label("API key", exact=True).input_value()
+    return page.get_by_label("API key", exact=True).text_content() or ""
 
 
 def call(site: Site, key: str) -> tuple[int, list[str]]:

@@ -42,7 +42,7 @@ def make(client: Client, **fields: Any) -> Any:
 
 
 def shown_key(page: HttpResponse) -> str:
-    found = re.search(r'id="secret"[^>]* value="([^"]+)"', page.content.decode())
+    found = re.search(r'id="secret"[^>]*>([^<]+)<', page.content.decode())
     assert found is not None
     return found[1]
 
