@@ -67,8 +67,8 @@ def usable_models(user: User) -> list[Model]:
         return []
     on = Q(provider=None) | Q(provider__enabled=True)
     models = Model.objects.filter(on, enabled=True).select_related("provider")
-    # The demo comes last: the first one is what a new conversation begins with.
-    return sorted(models, key=lambda model: (model.engine == "echo", model.name))
+    # The first one is what a new conversation begins with: what runs here, and never the demo.
+    return sorted(models, key=lambda m: (m.engine == "echo", m.provider is not None, m.name))
 
 
 def usable_names(user: User) -> list[str]:

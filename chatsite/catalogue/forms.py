@@ -12,8 +12,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chatsite.accounts.forms import PlainForm
+from chatsite.catalogue.errors import AddressError
 from chatsite.catalogue.models import Model, Provider
 from chatsite.catalogue.providers import Offer, Place, allowed
+from chatsite.gateway import upstream
+from chatsite.gateway.upstream import Trouble
 
 KEY = re.compile(r"[!-~]+")
 # What programs write into a request: no spaces and no control characters.
@@ -45,6 +48,7 @@ class ProviderForm(PlainForm):
         label=_("Key"),
         max_length=1000,
         required=False,
+        help_text=_("Stored encrypted and never shown. Leave it empty where none is needed."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "spellcheck": "false"}),
     )
     inside = switch(
@@ -58,7 +62,11 @@ class ProviderForm(PlainForm):
     def clean_base_url(self) -> str:
         """People copy the address of a call."""
         url: str = self.cleaned_data["base_url"].strip()
-        return url.rstrip("/").removesuffix("/chat/completions").removesuffix("/models")
+        url = url.rstrip("/").removesuffix("/chat/completions").removesuffix("/models")
+        try:
+            return upstream.normalize(url)
+        except Trouble:
+            raise forms.ValidationError(AddressError.text) from None
 
     def clean_key(self) -> str:
         key: str = self.cleaned_data["key"].strip()
@@ -77,21 +85,31 @@ class ChangeForm(ProviderForm):
     enabled = switch(_("In use"), help_text=_("When it is off, its models are not offered."))
     forget = switch(_("Remove the key"))
 
+    def __init__(self, *args: Any, has_key: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if has_key:
+            self.fields["key"].help_text = _(
+                "There is a key. Leave this empty to keep it; nobody can see it."
+            )
+        else:
+            del self.fields["forget"]
+
     def place(self) -> Place:
         data = self.cleaned_data
-        key = data["key"] or ("" if data["forget"] else None)
+        key = data["key"] or ("" if data.get("forget") else None)
         return Place(data["base_url"], data["inside"], key)
 
 
-def values_of(provider: Provider) -> dict[str, Any]:
+def change_form(provider: Provider, data: QueryDict | None = None) -> ChangeForm:
     """A provider as the form shows it; never its key."""
     permit = allowed(provider)
-    return {
+    values = {
         "name": provider.name,
         "base_url": permit.base_url if permit else "",
         "inside": permit.inside if permit else False,
         "enabled": provider.enabled,
     }
+    return ChangeForm(data, initial=values, has_key=bool(permit and permit.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +125,7 @@ def rows_of(provider: Provider, listed: list[str]) -> list[Row]:
     """What is chosen, then what else the provider has."""
     mine = Model.objects.filter(provider=provider)
     known = {model.source["model"]: model.name for model in mine}
-    chosen = [Row(upstream, name, chosen=True) for upstream, name in sorted(known.items())]
+    chosen = [Row(theirs, name, chosen=True) for theirs, name in sorted(known.items())]
     return chosen + [Row(each, each, chosen=False) for each in listed if each not in known]
 
 

@@ -23,10 +23,10 @@ from chatsite.catalogue.forms import (
     ChangeForm,
     ProviderForm,
     Row,
+    change_form,
     read_offers,
     read_rows,
     rows_of,
-    values_of,
 )
 from chatsite.catalogue.models import Provider
 from chatsite.gateway.upstream import Trouble
@@ -65,8 +65,8 @@ def add(request: HttpRequest) -> HttpResponse:
 def provider(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(Provider, pk=pk)
     if request.method != "POST":
-        return show(request, found, ChangeForm(initial=values_of(found)))
-    form = ChangeForm(request.POST)
+        return show(request, found, change_form(found))
+    form = change_form(found, request.POST)
     if form.is_valid():
         name, enabled = form.cleaned_data["name"], form.cleaned_data["enabled"]
         try:
@@ -87,15 +87,13 @@ def show(
     trouble: str = "",
 ) -> HttpResponse:
     """The page of a provider; with `rows` its models as they were sent, else those chosen."""
-    permit = providers.allowed(found)
     context = {
         "provider": found,
         "form": form,
         "rows": rows_of(found, []) if rows is None else rows,
         "asks": rows is None,
         "trouble": trouble,
-        "locked": permit is None,
-        "has_key": bool(permit and permit.key),
+        "locked": providers.allowed(found) is None,
     }
     return render(request, "catalogue/provider.html", context)
 
@@ -128,7 +126,7 @@ def choose(request: HttpRequest, found: Provider) -> HttpResponse:
     else:
         messages.success(request, _("Saved."))
         return redirect("providers-one", found.pk)
-    return show(request, found, ChangeForm(initial=values_of(found)), rows, trouble)
+    return show(request, found, change_form(found), rows, trouble)
 
 
 @admin_only

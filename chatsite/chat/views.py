@@ -188,7 +188,13 @@ def _panel(request: HttpRequest, conversation: Conversation | None) -> dict[str,
     """The model picker and the side panel: of this conversation, or for a new one."""
     owner = person_of(request)
     choices: list[dict[str, Any]] = [
-        {"name": m.name, "title": str(m), "description": m.about, "available": True}
+        {
+            "name": m.name,
+            "title": str(m),
+            "description": m.about,
+            "available": True,
+            "away": m.provider is not None,
+        }
         for m in catalogue.usable_models(owner)
     ]
     names = [choice["name"] for choice in choices]
