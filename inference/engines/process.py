@@ -26,7 +26,7 @@ log = logging.getLogger("inference.engine")
 # Seconds between two reports of the figures.
 PULSE = 1.0
 # Seconds for which tokens are held back, at most, beside the step at work.
-HELD = 0.03
+HELD = 0.05
 
 
 class Pipe:
