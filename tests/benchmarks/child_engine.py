@@ -59,14 +59,25 @@ class ChildEngine:
         self._end(running)
         return written / seconds
 
+    def first(self, length: int) -> float:
+        """Seconds from a question to the first token of its answer, which has so many."""
+        asked = time.perf_counter()
+        id, took, ended = self._add(length), 0.0, False
+        while not ended:
+            for event in self._events():
+                if isinstance(event, Tokens):
+                    took = took or time.perf_counter() - asked
+                ended = ended or (isinstance(event, Finish) and event.id == id)
+        return took
+
     def close(self) -> None:
         self._child.end()
         os.close(self._wake)
         os.close(self._unused)
 
-    def _add(self) -> str:
+    def _add(self, length: int = 1024) -> str:
         id = f"bench-{next(self._numbers)}"
-        sampling = Sampling(temperature=0, ignore_eos=True, max_tokens=1024)
+        sampling = Sampling(temperature=0, ignore_eos=True, max_tokens=length)
         self._child.add(Job(Request(id, id, self._spec, (Message("user", question()),), sampling)))
         return id
 

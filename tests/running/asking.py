@@ -16,12 +16,9 @@ ENDLESS: dict[str, Any] = {"max_tokens": 4000, "extra_body": {"ignore_eos": True
 # An answer of thirty letters, which ends by itself.
 WORDS: dict[str, Any] = {"guided_regex": "[a-z ]{30}"}
 COUNT = """
+import os
 from chatsite.gateway.models import Generation
-print(Generation.objects.filter(status="live").count())
-"""
-NEWEST = """
-from chatsite.gateway.models import Generation
-print(Generation.objects.order_by("-created").first().status)
+print(Generation.objects.filter(status=os.environ["STATUS"]).count())
 """
 
 
@@ -29,20 +26,16 @@ def said(text: str) -> list[Any]:
     return [{"role": "user", "content": text}]
 
 
-def live(site: Site) -> int:
-    return int(site.shell(COUNT))
+def count(site: Site, status: str) -> int:
+    """How many generations stand so: live, done, stopped, failed."""
+    return int(site.shell(COUNT, STATUS=status))
 
 
 def wait_idle(site: Site) -> None:
     until = time.monotonic() + 20
-    while live(site):
+    while count(site, "live"):
         assert time.monotonic() < until, "a generation goes on although nobody reads it"
         time.sleep(0.2)
-
-
-def newest(site: Site) -> str:
-    """How the generation stands that was begun last."""
-    return site.shell(NEWEST).strip()
 
 
 def lack(reason: str) -> NoReturn:

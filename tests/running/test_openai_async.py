@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from tests.live import Site
-from tests.running.asking import ENDLESS, HELLO, WORDS, newest, said, wait_idle
+from tests.running.asking import ENDLESS, HELLO, WORDS, count, said, wait_idle
 from tests.running.talking import STARTER
 
 pytestmark = pytest.mark.live
@@ -53,24 +53,26 @@ async def test_an_answer_is_an_object(calling: AsyncOpenAI) -> None:
 
 async def test_a_stream_that_is_left_frees_its_slot(site: Site, calling: AsyncOpenAI) -> None:
     await asyncio.to_thread(wait_idle, site)
+    stopped = await asyncio.to_thread(count, site, "stopped")
     async with calling.chat.completions.stream(model=STARTER, messages=HELLO, **ENDLESS) as events:
         async for event in events:
             if event.type == "content.delta":
                 break
     await asyncio.to_thread(wait_idle, site)
-    assert await asyncio.to_thread(newest, site) == "stopped"
+    assert await asyncio.to_thread(count, site, "stopped") == stopped + 1
 
 
 async def test_a_caller_that_leaves_while_it_waits_stops_the_answer(
     site: Site, calling: AsyncOpenAI
 ) -> None:
     await asyncio.to_thread(wait_idle, site)
+    stopped = await asyncio.to_thread(count, site, "stopped")
     asked = calling.chat.completions.create(model=STARTER, messages=HELLO, **ENDLESS)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await asked
     await asyncio.to_thread(wait_idle, site)
-    assert await asyncio.to_thread(newest, site) == "stopped"
+    assert await asyncio.to_thread(count, site, "stopped") == stopped + 1
 
 
 async def test_different_calls_at_once(calling: AsyncOpenAI) -> None:
