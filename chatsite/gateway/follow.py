@@ -94,9 +94,12 @@ class Hub:
 
     async def close(self) -> None:
         """End its tasks and connections; it can be opened again, also in another loop."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = set(self._tasks)
+        while left:
+            # An answer of Redis that comes at the same moment may swallow it.
+            for task in left:
+                task.cancel()
+            _done, left = await asyncio.wait(left, timeout=0.05)
         if self._tasks:
             await self._client.aclose()
         self.__init__()  # type: ignore[misc]

@@ -13,6 +13,7 @@ from chatsite.api.tools import offered
 from chatsite.catalogue.models import Model
 from chatsite.gateway.nouns import Message, Sampling
 from chatsite.ollama.loose import (
+    USUAL,
     Format,
     Images,
     KeepAlive,
@@ -42,7 +43,7 @@ class Asked(Loose):
     model: Name
     # Ollama streams unless it is told not to.
     stream: bool = True
-    options: Options = Options()
+    options: Options = USUAL
     format: Format = ""
     think: Think = None
     keep_alive: KeepAlive = None

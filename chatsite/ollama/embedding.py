@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from chatsite.api.answers import Json, Said
 from chatsite.api.embeddings import INPUTS
 from chatsite.api.parameters import listed, wrong
-from chatsite.gateway.nouns import End
-from chatsite.ollama.answers import Json, nanoseconds
-from chatsite.ollama.loose import KeepAlive, Loose, Name, Options
+from chatsite.ollama.answers import nanoseconds
+from chatsite.ollama.loose import USUAL, KeepAlive, Loose, Name, Options
 
 
 def some(texts: list[str]) -> list[str]:
@@ -33,7 +32,7 @@ class Embedding(Loose):
     """What both have. A text that is too long for the model is refused, never cut."""
 
     model: Name
-    options: Options = Options()
+    options: Options = USUAL
     keep_alive: KeepAlive = None
 
     @property
@@ -51,9 +50,9 @@ class Embedding(Loose):
 class Found:
     """The vectors of a request and its figures."""
 
-    def __init__(self, vectors: Mapping[int, Sequence[float]], end: End | None = None) -> None:
-        self.vectors = [list(vectors[number]) for number in sorted(vectors)]
-        self.count = (end.stats.get("prompt_tokens") or 0) if end else 0
+    def __init__(self, said: Said | None = None) -> None:
+        self.vectors = [list(said.vectors[n]) for n in sorted(said.vectors)] if said else []
+        self.count = (said.end.stats.get("prompt_tokens") or 0) if said and said.end else 0
 
     def figures(self, began: float, loading: float) -> Json:
         return {

@@ -12,9 +12,10 @@ from pathlib import PurePosixPath
 
 from django.utils import timezone
 
+from chatsite.api.answers import Json
 from chatsite.catalogue.models import Model
 from chatsite.gateway.engines import EngineState
-from chatsite.ollama.answers import Json, stamp
+from chatsite.ollama.answers import stamp
 from chatsite.ollama.names import listed
 
 CAPABILITIES = {"answers": ["completion", "tools"], "vectors": ["embedding"]}

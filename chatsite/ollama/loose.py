@@ -114,6 +114,9 @@ class Options(Loose):
         )
 
 
+USUAL = Options.model_validate({})
+
+
 def shape(wanted: Any) -> Shape:
     if isinstance(wanted, dict):
         return Shape("schema", json.dumps(wanted, ensure_ascii=False))

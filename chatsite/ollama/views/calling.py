@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 
 from chatsite.api import body, calls, replies
 from chatsite.api.access import identify
+from chatsite.api.answers import Json
 from chatsite.api.calls import Call
 from chatsite.api.errors import ApiError
 from chatsite.api.views.calling import CallView
@@ -21,7 +22,7 @@ from chatsite.catalogue.models import Model
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import Sampling
 from chatsite.ollama import streams
-from chatsite.ollama.answers import Answer, ChatAnswer, Json, RawAnswer, TextAnswer, head
+from chatsite.ollama.answers import Answer, ChatAnswer, RawAnswer, TextAnswer, head
 from chatsite.ollama.bodies import Asked, ChatBody, TextBody
 from chatsite.ollama.names import find
 

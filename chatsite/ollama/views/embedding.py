@@ -10,7 +10,7 @@ from typing import ClassVar
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from chatsite.api import body, calls, embeddings
+from chatsite.api import body, calls, embeddings, replies
 from chatsite.api.access import identify
 from chatsite.api.calls import Call
 from chatsite.api.views.calling import CallView
@@ -18,7 +18,7 @@ from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import Sampling
 from chatsite.ollama.embedding import EmbedBody, Embedding, Found, OldBody
 from chatsite.ollama.names import find
-from chatsite.ollama.views.calling import Timed, OllamaView, reply
+from chatsite.ollama.views.calling import OllamaView, Timed, reply
 
 
 class Embed(OllamaView, CallView[Timed[Embedding]]):
@@ -36,8 +36,10 @@ class Embed(OllamaView, CallView[Timed[Embedding]]):
 
     async def reply(self, call: Call, asked: Timed[Embedding]) -> HttpResponseBase:
         if not call.choices:
-            return reply(asked.asked.answer(Found({})))
-        found = Found(*await embeddings.gather(call))
+            return reply(asked.asked.answer(Found()))
+        found = Found((await replies.gather(call))[0])
+        if len(found.vectors) < len(asked.asked.inputs):
+            raise embeddings.gone()
         told = asked.asked.answer(found)
         if "embeddings" in told:
             told |= found.figures(asked.began, call.choices[0].loading)

@@ -10,10 +10,10 @@ from pydantic import model_validator
 
 from chatsite.api import body, errors
 from chatsite.api.access import identify
+from chatsite.api.answers import Json
 from chatsite.api.waiting import in_thread
 from chatsite.gateway import engines
 from chatsite.ollama import listing
-from chatsite.ollama.answers import Json
 from chatsite.ollama.loose import Loose, Name
 from chatsite.ollama.names import find
 from chatsite.ollama.views.calling import OllamaView, reply
@@ -66,7 +66,10 @@ class Nothing(OllamaView):
         await in_thread(identify, request)
         raise errors.unknown_address(request.path)
 
-    http_method_not_allowed = get
+    async def http_method_not_allowed(  # type: ignore[override]
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        return await self.get(request)
 
 
 def tags(request: HttpRequest) -> list[Json]:

@@ -9,6 +9,7 @@ import pytest
 
 from chatsite.catalogue.models import Model
 from chatsite.gateway.models import Generation
+from chatsite.gateway.nouns import Sampling
 from chatsite.ollama import loose
 from chatsite.ollama.bodies import ChatBody, TextBody
 from chatsite.ollama.loose import Options
@@ -31,6 +32,10 @@ def text(**fields: Any) -> dict[str, Any]:
 
 def read(*turns: dict[str, Any]) -> list[Any]:
     return messages([Turn.model_validate(turn) for turn in turns])
+
+
+def drawn(**options: Any) -> Sampling:
+    return Options.model_validate(options).sampling(3)
 
 
 def test_it_works() -> None:
@@ -85,25 +90,24 @@ def test_a_tools_answer_may_stand_alone() -> None:
     ("given", "kept"), [(-1, None), (-2, None), (0, None), (5, 5), (1 << 60, 1 << 24)]
 )
 def test_the_limit_of_an_answer(given: int, kept: int | None) -> None:
-    assert Options(num_predict=given).sampling().max_tokens == kept
+    assert drawn(num_predict=given).max_tokens == kept
 
 
 def test_seeds() -> None:
-    assert Options(seed=-1).sampling().seed == Options().sampling().seed == 0
-    fixed = Options(seed=0).sampling().seed
-    assert fixed > 0
-    assert Options(seed=7).sampling().seed == 7
+    assert drawn(seed=-1).seed == drawn().seed == 0
+    assert drawn(seed=0).seed > 0
+    assert drawn(seed=7).seed == 7
 
 
 def test_the_other_parameters_arrive() -> None:
-    given = {"temperature": 0.5, "top_k": -1, "top_p": 0.4, "min_p": 0.1, "typical_p": 0.9,
-             "repeat_penalty": 1.2, "presence_penalty": 0.3, "frequency_penalty": 0.2,
-             "stop": ["a", "", "b"]}  # fmt: skip
-    drawn = Options.model_validate(given).sampling(3)
-    assert (drawn.temperature, drawn.top_k, drawn.top_p, drawn.min_p) == (0.5, 0, 0.4, 0.1)
-    assert (drawn.typical_p, drawn.repetition_penalty) == (0.9, 1.2)
-    assert (drawn.presence_penalty, drawn.frequency_penalty) == (0.3, 0.2)
-    assert (drawn.stop, drawn.logprobs) == (("a", "b"), 3)
+    given: dict[str, Any] = {"temperature": 0.5, "top_k": -1, "top_p": 0.4, "min_p": 0.1}
+    given |= {"typical_p": 0.9, "repeat_penalty": 1.2, "stop": ["a", "", "b"]}
+    given |= {"presence_penalty": 0.3, "frequency_penalty": 0.2}
+    arrived = drawn(**given)
+    assert (arrived.temperature, arrived.top_k, arrived.top_p) == (0.5, 0, 0.4)
+    assert (arrived.min_p, arrived.typical_p, arrived.repetition_penalty) == (0.1, 0.9, 1.2)
+    assert (arrived.presence_penalty, arrived.frequency_penalty) == (0.3, 0.2)
+    assert (arrived.stop, arrived.logprobs) == (("a", "b"), 3)
 
 
 @pytest.mark.parametrize("keep", [0, 0.0, "0", "0s", "0.0m", "-0", "00h"])
