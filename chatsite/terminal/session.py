@@ -93,7 +93,7 @@ class Session:
         told = {} if think is None else {"enable_thinking": think, "thinking": think}
         asked = {"messages": messages, "template_kwargs": told}
         try:
-            sampling = replace(Sampling(), **settings)
+            sampling = replace(Sampling(), **{**catalogue.usual(self.model), **settings})
             return calls.start(Caller(self.user), self.model, sampling, 1, [asked])[0]
         except ApiError as error:
             raise Trouble("refused", error.message) from None

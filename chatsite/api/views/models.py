@@ -27,5 +27,5 @@ def described(model: Model) -> dict[str, Any]:
         "id": model.name,
         "object": "model",
         "created": int(model.created.timestamp()),
-        "owned_by": "chatsite",
+        "owned_by": model.provider.name if model.provider else "chatsite",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +18,7 @@ from chatsite.api.calls import Call
 from chatsite.api.errors import ApiError
 from chatsite.api.views.calling import CallView
 from chatsite.api.waiting import WaitingView
+from chatsite.catalogue import actions as catalogue
 from chatsite.catalogue.models import Model
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import Sampling
@@ -93,7 +94,9 @@ class GeneratingView(OllamaView, CallView[Timed[AskedBody]], Generic[AskedBody])
 def wanted(asked: Asked, model: Model) -> tuple[Sampling, dict[str, Any]]:
     if asked.is_empty:
         return Sampling(max_tokens=1), {"prompt": "\n"}
-    return asked.sampling(), asked.asked(model)
+    given = asked.options.model_fields_set
+    unset = {name: v for name, v in catalogue.usual(model).items() if name not in given}
+    return replace(asked.sampling(), **unset), asked.asked(model)
 
 
 class Chat(GeneratingView[ChatBody]):
