@@ -3,9 +3,10 @@ caller leaves. What comes again under an Idempotency-Key is followed and not sta
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -33,8 +34,7 @@ class CallView(WaitingView, Generic[Asked]):
     """A POST that starts generations and answers with what becomes of them."""
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
-        begun = await in_thread(self.enter, request)
-        call = Call(begun.rows, begun.repeat)
+        call, begun = await self.entered(request)
         try:
             await call.open()
             response = await self.reply(call, begun.asked)
@@ -49,6 +49,16 @@ class CallView(WaitingView, Generic[Asked]):
         for name, value in begun.headers.items():
             response.headers.setdefault(name, value)
         return response
+
+    async def entered(self, request: HttpRequest) -> tuple[Call, Begun[Asked]]:
+        """What has begun. Where the caller leaves meanwhile, it ends as soon as it has."""
+        entering = asyncio.create_task(in_thread(self.enter, request))
+        try:
+            begun = await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            entering.add_done_callback(abandon)
+            raise
+        return Call(begun.rows, begun.repeat), begun
 
     def enter(self, request: HttpRequest) -> Begun[Asked]:
         """Begin, or find what was begun before; in a thread with a database."""
@@ -72,3 +82,11 @@ class CallView(WaitingView, Generic[Asked]):
     async def reply(self, call: Call, asked: Asked) -> HttpResponseBase:
         """The response, whole or as a stream."""
         raise NotImplementedError
+
+
+def abandon(entering: asyncio.Task[Begun[Any]]) -> None:
+    """Nobody is there any more to read what was begun."""
+    if entering.cancelled() or entering.exception():
+        return
+    begun = entering.result()
+    Call(begun.rows, begun.repeat).close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.test import AsyncClient
@@ -25,6 +28,15 @@ async def read(answer: Any) -> bytes:
     if not answer.streaming:
         return bytes(answer.content)
     return b"".join([bytes(chunk) async for chunk in answer.streaming_content])
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        if await condition():
+            return
+        assert time.monotonic() < end, "waited in vain"
+        await asyncio.sleep(0.02)
 
 
 def said(raw: bytes) -> str:

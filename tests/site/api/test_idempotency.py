@@ -26,7 +26,7 @@ from chatsite.gateway.models import Generation
 from chatsite.metering import quotas, repeats
 from chatsite.metering.models import Repeat
 from chatsite.steward.rounds import Steward
-from tests.site.api.asking import PATH, body, chunks, post, read, said
+from tests.site.api.asking import PATH, body, chunks, post, read, said, until
 from tests.site.api.echoing import EchoWorker
 from tests.site.metering.test_quotas import limit_site
 
@@ -150,7 +150,7 @@ def request(key: str, **fields: Any) -> HttpRequest:
 async def test_who_comes_in_the_middle_reads_along(key: str, worker: EchoWorker) -> None:
     worker.open = False
     waiting = [asyncio.create_task(post(key, body(), **ONCE)) for _ in range(3)]
-    await asyncio.sleep(0.3)
+    await until(Repeat.objects.filter(readers=3).aexists)
     assert await count() == 1
     worker.open = True
     answers = await asyncio.gather(*waiting)
@@ -198,10 +198,11 @@ async def test_it_is_kept_for_a_day(key: str) -> None:
     assert not await Repeat.objects.aexists()
 
 
-async def leave(key: str) -> None:
+async def leave(key: str, before: int = 0) -> None:
     """Ask, and go while it waits."""
     asking = asyncio.create_task(post(key, body(), **ONCE))
-    await asyncio.sleep(0.3)
+    await until(Repeat.objects.filter(readers__gt=before).aexists)
+    await asyncio.sleep(0.2)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 
@@ -221,10 +222,7 @@ async def test_who_does_not_come_back_stops_it(
     monkeypatch.setattr(calls, "LINGER", 0.05)
     worker.open = False
     await leave(key)
-    for _ in range(100):
-        if await Generation.objects.filter(stop_asked=True).aexists():
-            break
-        await asyncio.sleep(0.05)
+    await until(Generation.objects.filter(stop_asked=True).aexists)
     assert (await Repeat.objects.aget()).readers == 0
     worker.open = True
     # Nobody got an answer: it begins anew.
@@ -242,8 +240,8 @@ async def test_who_leaves_takes_nothing_from_who_stays(
     monkeypatch.setattr(calls, "LINGER", 0.05)
     worker.open = False
     staying = asyncio.create_task(post(key, body(), **ONCE))
-    await asyncio.sleep(0.2)
-    await leave(key)
+    await until(Repeat.objects.aexists)
+    await leave(key, before=1)
     await asyncio.sleep(0.3)
     worker.open = True
     assert said((await staying).content) == "one two three"
