@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 LOOK = 0.5
 # Seconds between two words about the engine's state.
 PACE = 1.0
-# Questions about tokens that the engine is given at once: the batch waits for them.
-QUESTIONS = 4
+# Questions about tokens that the engine is given at once.
+QUESTIONS = 16
 # Nobody's share of them is counted.
 UNSHARED = 1 << 20
 

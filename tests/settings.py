@@ -42,3 +42,5 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 SERVESTATIC_USE_FINDERS = True
+# Looked up when they are asked for: every test client would go through all of them first.
+SERVESTATIC_AUTOREFRESH = True

@@ -191,7 +191,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
 def found() -> Iterator[tuple[URLPattern, str]]:
     """Every address with each method that its view answers."""
     for pattern in get_resolver(ADDRESSES).url_patterns:
-        if pattern.name in UNTOLD:
+        if not isinstance(pattern, URLPattern) or pattern.name in UNTOLD:
             continue
         for method in METHODS:
             if hasattr(view_of(pattern), method):
@@ -215,7 +215,7 @@ def told() -> list[Told]:
 
 
 def view_of(pattern: URLPattern) -> type:
-    view: type = pattern.callback.view_class
+    view: type = vars(pattern.callback)["view_class"]
     return view
 
 

@@ -118,7 +118,8 @@ def modelled() -> tuple[dict[type[BaseModel], str], Json]:
     for definition in found.values():
         for part in inside(definition):
             part.pop("title", None)
-    return {model: ref["$ref"].removeprefix(REF) for (model, _), ref in refs.items()}, found
+    names = {model: refs[model, mode]["$ref"].removeprefix(REF) for model, mode in wanted.items()}
+    return names, found
 
 
 def inside(definition: Json) -> Iterator[Json]:

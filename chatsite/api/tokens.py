@@ -14,7 +14,7 @@ from chatsite.api.turns import Turns, messages
 from chatsite.gateway.nouns import End, Task
 
 # Characters, or tokens: the engine spells them between two steps of everybody's.
-LONGEST = 1 << 20
+LONGEST = 1 << 19
 
 
 class TokenizeBody(Part):

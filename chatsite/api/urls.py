@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, register_converter
+from django.urls.converters import StringConverter
 from django.views.decorators.csrf import csrf_exempt
 
 from chatsite.api.rest import Nothing
@@ -18,6 +19,15 @@ from chatsite.api.views.schema import Schema
 from chatsite.api.views.stored import CompletionMessages, OneCompletion
 from chatsite.api.views.texts import Completions
 from chatsite.api.views.tokens import Detokenize, Tokenize
+
+
+class Rest(StringConverter):
+    """All that may follow, line breaks as well: below an API's address nothing is a page."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(Rest, "rest")
 
 
 def keyed(address: str, view: Callable[..., Any], name: str) -> URLPattern:
@@ -44,6 +54,6 @@ urlpatterns = [
     keyed("v1/tokenize", Tokenize.as_view(), "v1-tokenize"),
     keyed("v1/detokenize", Detokenize.as_view(), "v1-detokenize"),
     keyed("v1/schema", Schema.as_view(), "v1-schema"),
-    keyed("v1/<path:rest>", Nothing.as_view(), "v1-nothing"),
+    keyed("v1/<rest:rest>", Nothing.as_view(), "v1-nothing"),
     keyed("v1/", Nothing.as_view(), "v1-root"),
 ]

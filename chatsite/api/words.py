@@ -157,4 +157,4 @@ ABOUT = {
 def about(owner: str, parameter: str) -> str:
     """The line, or "" for what is not known here."""
     short = owner.rpartition("__")[2]
-    return str(ABOUT.get(f"{short}.{parameter}") or ABOUT.get(parameter, ""))
+    return str(ABOUT.get(f"{short}.{parameter}") or ABOUT.get(parameter) or "")

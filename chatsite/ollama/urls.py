@@ -19,6 +19,6 @@ urlpatterns = [
     keyed("api/version", Version.as_view(), "ollama-version"),
     keyed("api/pull", Pull.as_view(), "ollama-pull"),
     keyed("api/delete", Delete.as_view(), "ollama-delete"),
-    keyed("api/<path:rest>", Nothing.as_view(), "ollama-nothing"),
+    keyed("api/<rest:rest>", Nothing.as_view(), "ollama-nothing"),
     keyed("api/", Nothing.as_view(), "ollama-root"),
 ]

@@ -133,9 +133,9 @@ class LlamaCppEmbedder:
 
     def _read(self, given: Input) -> list[int]:
         """An input's tokens; ids are taken as they are."""
-        if isinstance(given, str) or not given:
-            return self.tokenize(given or "")
-        return [*checked(self._vocab, given)]
+        if isinstance(given, str):
+            return self.tokenize(given)
+        return [*checked(self._vocab, given)] or self.tokenize("")
 
     def _offers(self, dimensions: int) -> bool:
         if dimensions in (0, self._size):

@@ -25,6 +25,8 @@ from inference.engines.registry import make
 log = logging.getLogger("inference.engine")
 # Seconds between two reports of the figures.
 PULSE = 1.0
+# Seconds that commands may take between two steps.
+HEARING = 0.02
 # Seconds for which tokens are held back, at most, beside the step at work.
 HELD = 0.05
 
@@ -73,7 +75,11 @@ def serve(engine: Engine, pipe: Pipe) -> None:
     """Steps while there is work, then what can wait, then sleep until somebody asks."""
     told, more, outbox = 0.0, True, Outbox(pipe)
     while True:
-        while command := pipe.get(wait=not engine.busy() and not more):
+        until = time.monotonic() + HEARING
+        # Those who write get their step even where questions come without end.
+        while (not engine.busy() or time.monotonic() < until) and (
+            command := pipe.get(wait=not engine.busy() and not more)
+        ):
             if "close" in command:
                 engine.close()
                 pipe.send(closed=True)

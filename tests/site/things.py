@@ -57,13 +57,8 @@ def stored(owner: User, kind: Stored.Kind) -> Thing:
     end = End(Finish(generation.pk.hex, "stop"), {"prompt_tokens": 1, "completion_tokens": 1})
     gateway.close(generation, end)
     asked = {"head": {}, "shown": {"with_logprobs": False}}
-    return Thing(
-        (
-            storing.name(
-                storing.keep(kind, [generation], model="echo", asked=asked, said=[], metadata={})
-            ),
-        )
-    )
+    kept = storing.keep(kind, [generation], model="echo", asked=asked, said=[], metadata={})
+    return Thing((storing.MARKS[kind] + kept.pk.hex,))
 
 
 def response(owner: User) -> Thing:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from schemathesis import GenerationMode
 from schemathesis.core import NotSet
+from schemathesis.core.result import Ok
 
 Json = dict[str, Any]
 
@@ -43,8 +44,9 @@ class Case:
 def cases(document: Json) -> dict[tuple[str, str], SearchStrategy[Case]]:
     """By path and method. Who calls is the tests' own matter."""
     known = {key: value for key, value in document.items() if key != "security"}
-    operations = schemathesis.openapi.from_dict(known).get_all_operations()
-    return {(each.path, each.method): made(each) for each in (found.ok() for found in operations)}
+    found = schemathesis.openapi.from_dict(known).get_all_operations()
+    operations = [each.ok() for each in found if isinstance(each, Ok)]
+    return {(each.path, each.method): made(each) for each in operations}
 
 
 def made(operation: Any) -> SearchStrategy[Case]:

