@@ -71,10 +71,6 @@ def number(kind: Stored.Kind, id: str) -> UUID | None:
     return UUID(hexed) if whole else None
 
 
-def name(stored: Stored) -> str:
-    return MARKS[Stored.Kind(stored.kind)] + stored.pk.hex
-
-
 def current(row: Generation) -> Generation:
     """A row as its log has it by now: the steward needs a moment to save what has ended."""
     if not row.is_live:

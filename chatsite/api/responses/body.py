@@ -69,7 +69,7 @@ class TextFormat(Part):
 
 
 class TextConfig(Part):
-    format: TextFormat = TextFormat(type="text")
+    format: TextFormat = TextFormat.model_validate({"type": "text"})
     verbosity: Literal["low", "medium", "high"] = "medium"
 
 

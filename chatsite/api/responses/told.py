@@ -28,15 +28,11 @@ class Told(Choice):
     names: dict[int, str] = field(default_factory=dict)
 
     def read(self, entries: Sequence[Entry]) -> Piece:
-        """What was said goes to the events; the piece is empty but for the end."""
-        piece = Piece(self.number)
+        """What was said goes to the events; the piece stays empty."""
         for entry in entries:
-            if self.ended or self.torn:
-                break
-            self._take(entry)
-            if self.ended:
-                piece.end = entry.end
-        return piece
+            if not (self.ended or self.torn):
+                self._take(entry)
+        return Piece(self.number)
 
     def _take(self, entry: Entry) -> None:
         if entry.tokens is not None and entry.position > self.position:

@@ -36,7 +36,7 @@ def listed(request: HttpRequest) -> Json:
     owner = identify(request).user
     page = paging.asked_page(request, "asc")
     wanted = {
-        name[len("metadata[") : -1]: value
+        name[len("metadata[") : -1]: str(value)
         for name, value in request.GET.items()
         if name.startswith("metadata[") and name.endswith("]")
     }

@@ -13,7 +13,8 @@ from chatsite.api.waiting import in_thread
 from chatsite.steward.rounds import Steward
 
 RESPONSES = "/v1/responses"
-EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+KINDS: Any = ResponseStreamEvent
+EVENT: TypeAdapter[Any] = TypeAdapter(KINDS)
 
 
 class Api:

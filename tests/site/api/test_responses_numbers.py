@@ -28,7 +28,8 @@ ASKED = {
     "background": True, "model": "echo", "metadata": {}, "parallel_tool_calls": True,
     "tool_choice": "auto", "tools": [], "temperature": 1.0, "top_p": 1.0,
 }  # fmt: skip
-OFFICIAL: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+KINDS: Any = ResponseStreamEvent
+OFFICIAL: TypeAdapter[Any] = TypeAdapter(KINDS)
 WORDS = st.text("ab é你🙂\n\x00", max_size=9)
 # What one step says: more of one thing, seldom of two.
 STEPS = st.sampled_from(["text", "text", "text", "reasoning", "call", "new call", "both", "marks"])
@@ -67,7 +68,9 @@ def shared(spelled: bytes, count: int) -> tuple[Logprob, ...]:
 def ended(position: int, draw: st.DrawFn) -> Entry:
     reason = draw(st.sampled_from(["stop", "length", "cancelled", "error"]))
     error = {"kind": "engine_lost"} if reason == "error" else None
-    finish = Finish("x", reason, text=draw(WORDS), error=error)
+    # What was held back is of tokens.
+    held = draw(WORDS) if position else ""
+    finish = Finish("x", reason, text=held, error=error)
     stats = {"prompt_tokens": 3, "cached_tokens": 1, "completion_tokens": position}
     return Entry(position, end=End(finish, stats))
 

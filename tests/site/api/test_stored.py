@@ -122,7 +122,7 @@ async def test_they_are_listed_in_pages(api: Api) -> None:
 
 
 async def test_its_messages_are_kept(api: Api) -> None:
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "one "},
                                      {"type": "text", "text": "two"}]},
