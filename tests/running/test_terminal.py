@@ -272,6 +272,11 @@ def test_errors_over_a_pipe(site: Site, text: str, arguments: list[str], word: b
     assert b"Traceback" not in done.stderr
 
 
+def test_the_site_is_found_by_its_data_directory(site: Site) -> None:
+    done = pipe(site, "hi", ECHO, "--data-dir", str(site.data), CHATSITE_DATA_DIR="")
+    assert (done.returncode, done.stdout) == (0, b"hi\n"), done.stderr
+
+
 def test_bytes_that_are_no_text_are_said_as_far_as_they_are(site: Site) -> None:
     done = pipe(site, b"a \xff\x00 b", ECHO)
     assert done.returncode == 0, done.stderr

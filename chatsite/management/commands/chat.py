@@ -34,6 +34,8 @@ class Command(BaseCommand):
         parser.add_argument("--system", help="what the model is told first")
         parser.add_argument("--temperature", help="0 to 2; 0 takes the likeliest token each time")
         parser.add_argument("--max-tokens", help="the longest that an answer may become")
+        # manage.py has read it already, before the settings were loaded.
+        parser.add_argument("--data-dir", help="where `up` keeps everything; default: data")
         parser.add_argument("--user", help="on whose account; default: the first admin")
 
     def handle(self, *args: Any, **options: Any) -> None:
