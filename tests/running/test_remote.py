@@ -80,7 +80,8 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def counting(site: Site, alice: Person, upstream: Upstream) -> Iterator[str]:
-    offers = '[["stalls", "far-stalls"], ["words", "far-words"], ["busy", "far-busy"]]'
+    offers = '[["stalls", "far-stalls"], ["words", "far-words"], ["busy", "far-busy"], '
+    offers += '["embeds", "far-embeds"]]'
     page = add(site, alice, "Counting", upstream.base_url, KEY, offers)
     yield page
     alice.post(f"{page}/delete")
@@ -142,6 +143,20 @@ def test_plain_texts_and_likelihoods_pass_through(client: OpenAI, itself: str) -
         assert content
         told.append([(each.token, [top.token for top in each.top_logprobs]) for each in content])
     assert told[0] == told[1]
+
+
+def test_responses_and_vectors(client: OpenAI, itself: str, counting: str) -> None:
+    texts = [
+        client.responses.create(
+            model=model, input="Say hello to Bob.", temperature=0, max_output_tokens=20
+        ).output_text
+        for model in (STARTER, FAR)
+    ]
+    assert texts[0] == texts[1]
+    assert texts[0]
+    found = client.embeddings.create(model="far-embeds", input=["a", "bc"], encoding_format="float")
+    assert [each.embedding for each in found.data] == [[0.0, 1.0], [1.0, 2.0]]
+    assert found.usage.prompt_tokens == 6
 
 
 def test_schemas_and_tools_pass_through(client: OpenAI, itself: str) -> None:
