@@ -55,6 +55,11 @@ class Told:
     def id(self) -> str:
         return f"{self.method}-{self.name}"
 
+    def sent(self, model: str) -> dict[str, Any]:
+        """What a sample sends."""
+        named = {"model": model} if self.body and "model" in self.body.model_fields else {}
+        return {**named, **self.operation.example}
+
 
 class PageQuery(BaseModel):
     """A page of a list."""

@@ -26,8 +26,7 @@ class Sample:
 
 def samples(told: Told, base: str, model: str) -> list[Sample]:
     """`base` is the address with /v1; `model` a model that the reader may use."""
-    named = {"model": model} if told.body and "model" in told.body.model_fields else {}
-    body = {**named, **told.operation.example}
+    body = told.sent(model)
     path = re.sub(r"\{(\w+)\}", lambda found: place(found[1], model), told.path)
     path = path.removeprefix("/v1")
     return [

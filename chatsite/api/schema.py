@@ -65,7 +65,8 @@ def operation(each: Told) -> Json:
         "responses": {"200": answer, "default": {"$ref": "#/components/responses/Error"}},
     }
     if each.body:
-        made["requestBody"] = {"required": True, "content": content(each.body)}
+        media = {**content(each.body)[MEDIA], "example": each.sent("MODEL")}
+        made["requestBody"] = {"required": True, "content": {MEDIA: media}}
     return made
 
 

@@ -57,7 +57,9 @@ def test_it_works(told: Told, key: str) -> None:
             Error.model_validate(answer.json())
 
     check()
-    assert told.body is None or "{" in told.path or 400 in seen
+    if told.body and "{" not in told.path:
+        # What cannot be read was made as well as what is right but for its model.
+        assert seen >= {400, 404}, seen
 
 
 @pytest.mark.parametrize("told", TOLD, ids=lambda told: told.id)
