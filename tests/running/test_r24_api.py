@@ -10,7 +10,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.strategies import DataObject
+from hypothesis.strategies import DataObject, SearchStrategy
 
 from tests.live import Site
 from tests.site.api.cases import Case, cases
@@ -47,23 +47,23 @@ def test_it_works(site: Site, key: str) -> None:
     assert len(made) > 8
     seen: dict[int, int] = {}
 
-    def check(data: DataObject, until: float, place: tuple[str, str]) -> None:
-        if time.monotonic() > until:
-            return
-        case = data.draw(made[place])
-        status, body = send(site, key, case)
-        seen[status] = seen.get(status, 0) + 1
-        assert status < 500, (case, body)
-
-    for place in made:
-        hunt = settings(
-            max_examples=60 if place[1] == "post" else 10,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
+    def hunt(wanted: SearchStrategy[Case], many: int, until: float) -> None:
+        @settings(
+            max_examples=many, deadline=None, database=None, suppress_health_check=list(HealthCheck)
         )
-        until, here = time.monotonic() + TIME / len(made), place
-        hunt(given(st.data())(lambda data, u=until, p=here: check(data, u, p)))()
+        @given(st.data())
+        def check(data: DataObject) -> None:
+            case = data.draw(wanted)
+            if time.monotonic() > until:
+                return
+            status, body = send(site, key, case)
+            seen[status] = seen.get(status, 0) + 1
+            assert status < 500, (case, body)
+
+        check()
+
+    for place, wanted in made.items():
+        hunt(wanted, 60 if place[1] == "post" else 10, time.monotonic() + TIME / len(made))
     print(f"Answers by status: {dict(sorted(seen.items()))}")
     assert seen.keys() >= {200, 400, 404}
     assert before == {part: site.pid(part) for part in PARTS}
