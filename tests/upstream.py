@@ -188,6 +188,16 @@ def words(handler: Handler, body: Json) -> None:
     return handler.done()
 
 
+def mutters(handler: Handler, body: Json) -> None:
+    """Streams, and calls it plain text, in one piece and without a length."""
+    choice = {"index": 0, "delta": {"content": said(body)}, "finish_reason": "stop"}
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/plain")
+    handler.end_headers()
+    handler.wfile.write(f"data: {json.dumps({'choices': [choice]})}".encode())
+    handler.close_connection = True
+
+
 def whole(handler: Handler, body: Json) -> None:
     message = {"role": "assistant", "content": said(body)}
     usage = {"prompt_tokens": 9, "completion_tokens": 4}
@@ -350,6 +360,7 @@ def redirects(handler: Handler, body: Json) -> None:
 
 MODELS: dict[str, Callable[[Handler, Json], None]] = {
     "words": words,
+    "mutters": mutters,
     "whole": whole,
     "thinks": thinks,
     "calls": calls,

@@ -62,8 +62,12 @@ class Line:
 
     @property
     def streams(self) -> bool:
+        """Not all who stream say so."""
         assert self._answer
-        return self._answer.headers.get_content_type() == "text/event-stream"
+        kind = self._answer.headers.get_content_type()
+        if kind == "text/html":
+            raise Trouble("remote_garbage", "a page for people")
+        return kind != "application/json"
 
     def whole(self) -> Any:
         """The answer as one piece of JSON."""
@@ -88,7 +92,9 @@ class Line:
         """What matters has come: wait no longer than this for what is left."""
         self._until = min(self._until, time.monotonic() + seconds)
         if self._socket:
-            self._socket.settimeout(seconds)
+            # It is closed already where the answer has come to its end.
+            with contextlib.suppress(OSError):
+                self._socket.settimeout(seconds)
 
     def hang_up(self) -> None:
         self._hung_up = True

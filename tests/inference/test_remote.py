@@ -101,6 +101,13 @@ def test_a_prompt_and_servers_that_do_not_stream(upstream: Upstream, model: str)
     assert upstream.asked[0].path == ("/v1/completions" if fields else "/v1/chat/completions")
 
 
+def test_a_stream_that_is_not_called_one(upstream: Upstream) -> None:
+    answer = ask(upstream, "mutters")
+    assert answer.text == WORDS
+    assert answer.end
+    assert answer.end.reason == "stop"
+
+
 def test_reasoning_and_calls_and_likelihoods(upstream: Upstream) -> None:
     thought = ask(upstream, "thinks")
     assert (thought.reasoning, thought.text) == ("Let me see. ", "42")

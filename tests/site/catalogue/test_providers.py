@@ -248,6 +248,20 @@ def test_a_provider_that_is_not_there(alice_client: Client, alice: User) -> None
     assert codes == {200, 404}
 
 
+@pytest.mark.parametrize("value", ["\0", "\ud800", "x" * 100_000, "💥", "' OR 1=1 --", "%s{}"])
+def test_r24_rubbish_is_answered_politely(
+    alice_client: Client, provider: Provider, value: str
+) -> None:
+    value = value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    fields = dict.fromkeys(("name", "base_url", "key", "inside", "enabled", "more"), value)
+    rows = {"upstream": [value, "words"], "use": ["0", value, "-1", "9" * 30], "more": value}
+    for address in (*addresses(provider.pk), f"/settings/providers/{'9' * 30}"):
+        if not address.endswith("/delete"):
+            assert alice_client.post(address, fields).status_code in {200, 302, 404, 405}
+            assert alice_client.post(address, {**rows, "name": [value]}).status_code < 500
+    assert Provider.objects.filter(pk=provider.pk).exists()
+
+
 def test_markup_in_names_is_text(alice_client: Client, upstream: Upstream) -> None:
     evil = "<script>alert(1)</script>"
     made = providers.add_provider(evil, Place(upstream.base_url, inside=True, key=KEY))
