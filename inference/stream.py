@@ -322,13 +322,13 @@ def parse(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
     """An entry from its raw form; readers in the site and in the worker share it."""
     position = int(entry_id.split(b"-")[0])
     if b"t" in fields:
-        tokens = tuple(json.loads(fields[b"t"]))
+        tokens = tuple(json.loads(fields[b"t"].decode()))
         return Entry(
             position,
             tokens=tokens,
             text=fields[b"s"].decode(),
             reasoning=fields[b"r"].decode(),
-            calls=read_calls(json.loads(fields[b"c"])) if b"c" in fields else (),
+            calls=read_calls(json.loads(fields[b"c"].decode())) if b"c" in fields else (),
             logprobs=_logprobs(fields[b"l"]) if b"l" in fields else (),
             runs=_runs(fields[b"o"]) if b"o" in fields else (),
         )

@@ -180,8 +180,10 @@ class Call:
         """Follow all of them from the beginning."""
         try:
             async with asyncio.timeout(PATIENCE):
-                for choice in self.choices:
-                    await self._follow(choice)
+                followed = [self._follow(choice) for choice in self.choices]
+                for error in await asyncio.gather(*followed, return_exceptions=True):
+                    if error:
+                        raise error
         except (redis.RedisError, TimeoutError):
             self.close()
             raise errors.unreachable() from None
@@ -193,13 +195,14 @@ class Call:
         follower = Follower(choice.row.pk.hex, choice.row.model, deliver, ignore)
         # The first entry is the request itself.
         follower.last = (0, 1)
+        # Before it follows: who leaves while it begins must leave nothing behind.
+        self._followers.append(follower)
         while not await hub.follow(follower):
             if not choice.row.is_live:
                 self._news.put_nowait((choice.number, replay.entries(choice.row)))
                 return
             # Nothing tells of a log that comes.
             await asyncio.sleep(0.5)
-        self._followers.append(follower)
 
     async def pieces(self) -> AsyncIterator[Piece | None]:
         """What comes, until all have ended; None after a while in which nothing came."""

@@ -82,6 +82,8 @@ class Hub:
         self.full = False
         # Counts the followers that came; the reading task says which of them its read knows of.
         self._came = self._known = 0
+        self._waker: asyncio.Task[None] | None = None
+        self._noted = asyncio.Event()
 
     def open(self) -> None:
         """Start its tasks in the running loop; call it as often as you like."""
@@ -94,7 +96,7 @@ class Hub:
 
     async def close(self) -> None:
         """End its tasks and connections; it can be opened again, also in another loop."""
-        left = set(self._tasks)
+        left = {*self._tasks, *([self._waker] if self._waker else ())}
         while left:
             # An answer of Redis that comes at the same moment may swallow it.
             for task in left:
@@ -137,16 +139,28 @@ class Hub:
             self._followers.pop(key, None)
 
     async def _wake(self) -> None:
-        """The read that waits does not know of the new follower yet. It may also be on its way and
-        not wait yet, so once is not enough."""
+        """The read that waits does not know of the new follower yet. One task tells it, however
+        many come at once."""
         self._came += 1
         mine = self._came
+        if self._waker is None or self._waker.done():
+            self._waker = asyncio.create_task(self._nudge())
         while self._known < mine and self._reader_id is not None:
+            await self._noted.wait()
+
+    async def _nudge(self) -> None:
+        """The read may also be on its way and not wait yet, so once is not enough."""
+        while self._known < self._came and self._reader_id is not None:
             try:
                 await self._client.client_unblock(self._reader_id)
             except redis.RedisError:
                 return
             await asyncio.sleep(0.01)
+
+    def _note(self) -> None:
+        """Whoever waits for the read looks again."""
+        self._noted.set()
+        self._noted = asyncio.Event()
 
     async def _read(self) -> None:
         pause = 0.1
@@ -172,6 +186,7 @@ class Hub:
 
     async def _read_once(self, reader: redis.asyncio.Redis) -> None:
         self._known = self._came
+        self._note()
         starts = {key: min(f.last for f in group) for key, group in self._followers.items()}
         places: dict[Any, Any] = {key: f"{at}-{n}" for key, (at, n) in starts.items()}
         answer: Any = await reader.xread({NOTICES: self._notice, **places}, block=5000, count=1000)
@@ -220,6 +235,7 @@ class Hub:
 
     async def _fail(self, error: Exception) -> None:
         self._reader_id = None
+        self._note()
         if not self.down:
             self.down = True
             log.warning("Redis does not answer (%s); the readers wait.", type(error).__name__)
