@@ -14,14 +14,26 @@ PATIENCE = 120.0
 
 @dataclass(slots=True)
 class Heard:
-    """One stream of times of day: when each frame came, and how late each word in it was."""
+    """One stream of words, each the time at which it was said."""
 
-    # When a frame came, and the seconds that have passed since each of its words was said.
-    frames: list[tuple[float, list[float]]] = field(default_factory=list)
+    id: str = ""
+    # When a frame came, and its words.
+    frames: list[tuple[float, list[str]]] = field(default_factory=list)
     whole: bool = False
+    # The words with which the entries of the log end; without them every frame is one.
+    ends: frozenset[str] = frozenset()
 
-    def within(self, begin: float, end: float) -> list[list[float]]:
-        return [late for at, late in self.frames if begin < at <= end]
+    def within(self, begin: float, end: float) -> list[tuple[float, list[str]]]:
+        return [frame for frame in self.frames if begin < frame[0] <= end]
+
+    def late(self, begin: float, end: float) -> list[float]:
+        """Seconds from an entry's last word to its reader."""
+        return [
+            at - float(word)
+            for at, words in self.within(begin, end)
+            for word in words
+            if (word in self.ends if self.ends else word == words[-1])
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +59,12 @@ class Relay:
     def rate(self) -> float:
         """Words per second, all readers together."""
         begin, end = self.window
-        counts = (len(late) for each in self.heard for late in each.within(begin, end))
+        counts = (len(words) for each in self.heard for _, words in each.within(begin, end))
         return sum(counts) / (end - begin)
 
     def late(self, share: float) -> float:
-        """Milliseconds within which so many of the words came."""
-        begin, end = self.window
-        found = sorted(s for each in self.heard for late in each.within(begin, end) for s in late)
+        """Milliseconds within which so many of the entries came."""
+        found = sorted(late for each in self.heard for late in each.late(*self.window))
         return found[int(len(found) * share)] * 1000
 
 
@@ -91,6 +102,7 @@ def take(heard: Heard, line: bytes) -> None:
     now = time.monotonic()
     chunk = json.loads(line[6:])
     assert "error" not in chunk, chunk
+    heard.id = chunk["id"]
     words = chunk["choices"][0]["delta"].get("content")
     if words:
-        heard.frames.append((now, [now - float(word) for word in words.split()]))
+        heard.frames.append((now, words.split()))
