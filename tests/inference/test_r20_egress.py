@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -210,6 +211,28 @@ def test_tls_wants_the_name_that_the_admin_gave(
         with pytest.raises(Trouble) as trouble:
             egress.connect(base, inside=True, timeout=5)
     assert trouble.value.kind == "remote_untrusted"
+
+
+def test_an_answer_over_tls_and_its_end_from_another_thread(
+    certificate: Path, trusted: None
+) -> None:
+    body = {"model": "words", "stream": True, "messages": [{"role": "user", "content": "one two"}]}
+    with Upstream(certificate) as upstream:
+        permit = Permit(f"https://localhost:{upstream.port}/v1", inside=True)
+        line = Line(permit, Patience())
+        line.post("/chat/completions", body)
+        assert b"data: [DONE]" in list(line.lines())
+        line.close()
+        line = Line(permit, Patience())
+        line.post("/chat/completions", {**body, "model": "stalls"})
+        lines = line.lines()
+        assert next(lines).startswith(b"data:")
+        threading.Timer(0.1, line.hang_up).start()
+        with pytest.raises(Trouble) as trouble:
+            list(lines)
+        line.close()
+        assert upstream.left.wait(5)
+    assert trouble.value.kind == "remote_cut"
 
 
 def test_the_judgement_of_addresses_that_carry_others() -> None:
