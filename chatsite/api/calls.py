@@ -187,6 +187,10 @@ class Call:
         except (redis.RedisError, TimeoutError):
             self.close()
             raise errors.unreachable() from None
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            # The caller has left meanwhile; an answer of Redis at that moment may swallow it.
+            raise asyncio.CancelledError
 
     async def _follow(self, choice: Choice) -> None:
         async def deliver(_: Follower, entries: Sequence[Entry]) -> None:
