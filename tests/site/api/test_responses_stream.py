@@ -18,8 +18,11 @@ from chatsite.api.waiting import in_thread
 from chatsite.gateway.follow import hub
 from chatsite.gateway.models import Generation
 from chatsite.steward.rounds import Steward
-from inference import stream
-from tests.site.api.echoing import EchoWorker
+from inference import lease, stream
+from inference.contract import Job, Tokens
+from inference.engines.base import Setup
+from inference.engines.echo import EchoEngine
+from tests.site.api.echoing import SPEC, EchoWorker
 from tests.site.api.responding import RESPONSES, Api, events, save, text
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -136,6 +139,49 @@ async def test_a_stream_that_was_cut_goes_on_where_it_was(api: Api, worker: Echo
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
     assert found == await api.resume(made["id"])
     assert "".join(event.get("delta", "") for event in found) == words
+
+
+def write(broker: redis.Redis, steps: int) -> None:
+    """The beginning of what waits, as a worker writes that is gone then."""
+    claim = lease.claim(broker, "echo", 60_000)
+    assert claim
+    log, engine = stream.load(broker, claim.id), EchoEngine()
+    assert log.request
+    engine.load(SPEC, Setup(), lambda _: None)
+    engine.add(Job(log.request))
+    for _ in range(steps):
+        for event in engine.step():
+            assert isinstance(event, Tokens)
+            stream.append(broker, [(claim.fence, event)])
+
+
+@pytest.mark.parametrize("steps", [3, 8, 14])
+async def test_a_log_that_was_lost_comes_back_as_it_was(
+    api: Api, broker: redis.Redis, worker: EchoWorker, steps: int
+) -> None:
+    """Who has read some of it reads on, and who comes later reads the same."""
+    worker.open = False
+    made = await api.respond(SAID, tools=[NOW], background=True)
+    write(broker, steps)
+    reader = asyncio.create_task(api.resume(made["id"]))
+    await asyncio.sleep(0.3)
+    await save()
+    forget(broker, made["id"])
+    # It is put back from the row.
+    await save()
+    worker.open = True
+    whole = await reader
+    assert await api.resume(made["id"]) == whole
+    await until(saved)
+    forget(broker, made["id"])
+    assert await api.resume(made["id"]) == whole
+    undisturbed = await api.stream(SAID, tools=[NOW], background=True)
+    assert [words(event) for event in whole] == [words(event) for event in undisturbed]
+
+
+def words(event: dict[str, Any]) -> tuple[Any, ...]:
+    """An event without what is a response's own."""
+    return tuple(event.get(name) for name in ("sequence_number", "type", "delta", "output_index"))
 
 
 async def test_it_waits_in_the_background(api: Api, worker: EchoWorker) -> None:
