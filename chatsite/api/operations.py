@@ -27,7 +27,7 @@ class Operation:
     """One method of one address.
 
     `body` is needed only where the view does not say it; `sdk` is how OpenAI's clients call it,
-    and `example` what a sample sends.
+    `example` what a sample sends, and `wants` what its model gives.
     """
 
     title: Words
@@ -37,6 +37,7 @@ class Operation:
     query: type[BaseModel] | None = None
     streams: bool = False
     sdk: str = ""
+    wants: str = "answers"
     example: dict[str, Any] = field(default_factory=dict)
 
 
@@ -93,7 +94,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         example=HELLO,
     ),
     ("v1-chat-completions", "get"): Operation(
-        _("List stored answers"),
+        _("Stored answers"),
         _("Chat completions that were made with store."),
         query=CompletionsQuery,
         sdk="chat.completions.list",
@@ -111,7 +112,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         _("Delete a stored answer"), answer=shapes.Deleted, sdk="chat.completions.delete"
     ),
     ("v1-chat-completion-messages", "get"): Operation(
-        _("List the messages of a stored answer"),
+        _("Messages of a stored answer"),
         query=PageQuery,
         sdk="chat.completions.messages.list",
     ),
@@ -141,7 +142,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         sdk="responses.cancel",
     ),
     ("v1-response-input-items", "get"): Operation(
-        _("List what a response was asked with"),
+        _("Input of a response"),
+        _("What was said to it, the newest first."),
         query=PageQuery,
         sdk="responses.input_items.list",
     ),
@@ -161,6 +163,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ),
         answer=shapes.EmbeddingList,
         sdk="embeddings.create",
+        wants="vectors",
         example={"input": ["The food was delicious.", "I liked the meal."]},
     ),
     ("v1-tokenize", "post"): Operation(
@@ -179,7 +182,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         example={"tokens": [1, 2, 3]},
     ),
     ("v1-models", "get"): Operation(
-        _("List the models"),
+        _("Models"),
         _("All models that your key may use."),
         answer=shapes.ModelList,
         sdk="models.list",

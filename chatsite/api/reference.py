@@ -58,17 +58,17 @@ class Failure:
     about: str | Promise
 
 
-def sections(base: str, model: str) -> list[Section]:
-    return [section(each, base, model) for each in told()]
+def sections(base: str, models: Mapping[str, str]) -> list[Section]:
+    return [section(each, base, models) for each in told()]
 
 
-def section(each: Told, base: str, model: str) -> Section:
+def section(each: Told, base: str, models: Mapping[str, str]) -> Section:
     own = rows(*body_of(each)) if each.body else []
     asked = [
         row(part["name"], part["schema"], part["schema"].get("description", ""), part["required"])
         for part in schema.query_parameters(each.operation.query)
     ]
-    return Section(each, [*own, *asked], objects(each), samples(each, base, model))
+    return Section(each, [*own, *asked], objects(each), samples(each, base, models))
 
 
 def body_of(each: Told) -> tuple[str, Json]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,9 @@ class Sample:
     code: str
 
 
-def samples(told: Told, base: str, model: str) -> list[Sample]:
-    """`base` is the address with /v1; `model` a model that the reader may use."""
+def samples(told: Told, base: str, models: Mapping[str, str]) -> list[Sample]:
+    """`base` is the address with /v1; `models` one for answers and one for vectors."""
+    model = models[told.operation.wants]
     body = told.sent(model)
     path = re.sub(r"\{(\w+)\}", lambda found: place(found[1], model), told.path)
     path = path.removeprefix("/v1")
@@ -45,7 +47,7 @@ def curl(told: Told, address: str, body: dict[str, Any]) -> str:
     if told.method not in {"get", "post"}:
         lines[0] += f" -X {told.method.upper()}"
     if body:
-        lines += ['-H "Content-Type: application/json"', f"-d {shlex.quote(written(body))}"]
+        lines += ['-H "Content-Type: application/json"', f"-d {shlex.quote(spread(body))}"]
     elif told.method == "post":
         lines[0] += " -X POST"
     return " \\\n  ".join(lines) + "\n"
@@ -68,7 +70,7 @@ print(answer)
 
 
 def node(told: Told, base: str, path: str, body: dict[str, Any]) -> str:
-    given = [written(body)] if body else []
+    given = [spread(body)] if body else []
     if told.operation.sdk:
         call = f"client.{camel(told.operation.sdk)}({', '.join([*ids(told, path), *given])})"
     else:
@@ -100,6 +102,12 @@ def listed(arguments: list[str]) -> str:
 
 def camel(name: str) -> str:
     return re.sub(r"_(\w)", lambda found: found[1].upper(), name)
+
+
+def spread(body: dict[str, Any]) -> str:
+    """A parameter in each line, where they are not short."""
+    lines = ",\n".join(f"  {written(name)}: {written(value)}" for name, value in body.items())
+    return written(body) if len(lines) <= 40 else f"{{\n{lines}\n}}"
 
 
 def written(value: Any) -> str:

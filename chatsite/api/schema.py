@@ -119,6 +119,7 @@ def modelled() -> tuple[dict[type[BaseModel], str], Json]:
     for definition in found.values():
         for part in inside(definition):
             part.pop("title", None)
+            bound(part)
     names = {model: refs[model, mode]["$ref"].removeprefix(REF) for model, mode in wanted.items()}
     return names, found
 
@@ -127,6 +128,16 @@ def inside(definition: Json) -> Iterator[Json]:
     """A schema and the schemas of its properties."""
     yield definition
     yield from definition.get("properties", {}).values()
+
+
+def bound(part: Json) -> None:
+    """Put the bounds of what a validator reads where they belong: pydantic writes them beside what
+    comes in, as if that were the list that is made of it."""
+    if "anyOf" in part:
+        for name in ("minLength", "maxLength", "minItems", "maxItems"):
+            part.pop(name, None)
+    elif part.get("type") == "object" and "maxLength" in part:
+        part["maxProperties"] = part.pop("maxLength")
 
 
 def with_words(name: str, definition: Json) -> Json:

@@ -12,8 +12,8 @@ from chatsite.accounts.access import person_of
 from chatsite.api import reference, schema
 from chatsite.catalogue import actions as catalogue
 
-# In samples, where there is no model that the reader may use.
-ANY_MODEL = "MODEL"
+# In samples, where the reader may use no model that gives it.
+ANY = {"answers": "MODEL", "vectors": "EMBEDDING_MODEL"}
 
 
 @require_safe
@@ -21,10 +21,13 @@ ANY_MODEL = "MODEL"
 def page(request: HttpRequest) -> HttpResponse:
     base = request.build_absolute_uri("/v1")
     usable = catalogue.usable_models(person_of(request))
-    answering = [model.name for model in usable if "answers" in model.gives]
+    # The first of each kind: a new conversation begins with it, too.
+    known = {
+        wanted: model.name for model in reversed(usable) for wanted in ANY if wanted in model.gives
+    }
     context = {
         "base": base,
-        "sections": reference.sections(base, answering[0] if answering else ANY_MODEL),
+        "sections": reference.sections(base, ANY | known),
         "failures": reference.failures(),
         "needs_no_key": settings.CHATSITE_LOCAL_OWNER,
     }

@@ -17,6 +17,7 @@ from chatsite.api.operations import Told
 from tests.site.api.conftest import post_raw
 
 BASE = "http://chat.test:8000/v1"
+MODELS = {"answers": "smol", "vectors": "vectors"}
 SOURCES = Path(errors.__file__).parent
 TOLD = operations.told()
 
@@ -34,7 +35,7 @@ def test_it_works(bob_client: Client) -> None:
         assert str(each.operation.title) in page
     assert "http://testserver/v1" in page
     for parameter in ("temperature", "guided_json", "encoding_format", "return_token_strs"):
-        assert f"<code>{parameter}</code>" in page
+        assert f"<strong>{parameter}</strong>" in page
     assert "0 – 2" in page
     assert 'href="/settings/keys"' in page
 
@@ -67,7 +68,7 @@ def test_nothing_is_fetched_from_elsewhere(bob_client: Client) -> None:
 
 @pytest.mark.parametrize("told", TOLD, ids=lambda told: told.id)
 def test_the_samples_are_programs(told: Told) -> None:
-    samples = {s.slug: s.code for s in reference.section(told, BASE, "smol").samples}
+    samples = {s.slug: s.code for s in reference.section(told, BASE, MODELS).samples}
     assert list(samples) == ["curl", "python", "node"]
     compile(samples["python"], told.id, "exec")
     assert all(BASE in code for code in samples.values())
