@@ -59,7 +59,7 @@ def pull(request: HttpRequest) -> PullBody:
     if entry(asked.model) is None:
         message = (
             f"pull model manifest: '{asked.model[:200]}' is not on this site, and this call cannot "
-            "download models yet. On the server, a file is added with: manage.py models import PATH"
+            "download models yet. An admin adds a model file that is on the server at /admin/."
         )
         raise ApiError(404, "model_not_found", message)
     return asked
