@@ -16,6 +16,7 @@ from django.db import connection
 from django.http import HttpRequest
 from django.test import RequestFactory
 from django.utils import timezone
+from pytest_django import Settings
 
 from chatsite.accounts import keys
 from chatsite.accounts.models import User
@@ -288,3 +289,15 @@ async def test_names_have_bounds(key: str, name: str) -> None:
 async def test_no_key_no_name(bob: User) -> None:
     assert (await post("cs-unknown", body(), **ONCE)).status_code == 401
     assert (await post("", {}, **ONCE)).status_code == 401
+
+
+async def test_the_owner_of_this_machine_has_names_too(
+    alice: User, key: str, settings: Settings
+) -> None:
+    settings.CHATSITE_LOCAL_OWNER = True
+    here = {**ONCE, "Host": "localhost"}
+    first = await post("EMPTY", body(), **here)
+    assert first.status_code == 200
+    assert (await post("EMPTY", body(), **here)).content == first.content
+    assert (await post(key, body(), **here)).content != first.content
+    assert await count() == 2
