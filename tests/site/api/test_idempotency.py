@@ -295,9 +295,19 @@ async def test_the_owner_of_this_machine_has_names_too(
     alice: User, key: str, settings: Settings
 ) -> None:
     settings.CHATSITE_LOCAL_OWNER = True
-    here = {**ONCE, "Host": "localhost"}
-    first = await post("EMPTY", body(), **here)
-    assert first.status_code == 200
-    assert (await post("EMPTY", body(), **here)).content == first.content
-    assert (await post(key, body(), **here)).content != first.content
-    assert await count() == 2
+
+    def begun(sent: str) -> tuple[list[Generation], bool]:
+        asked = request(sent)
+        asked.META["HTTP_HOST"] = "127.0.0.1:8000"
+        entered = ChatCompletions().enter(asked)
+        return list(entered.rows), "Idempotent-Replayed" in entered.headers
+
+    ask = sync_to_async(begun)
+    mine, replayed = await ask("EMPTY")
+    assert (mine[0].owner_id, mine[0].key_id, replayed) == (alice.pk, None, False)
+    assert await ask("EMPTY") == (mine, True)
+    # One of their keys is somebody else.
+    made = (await sync_to_async(keys.make_key)(alice))[1]
+    for other in (made, key):
+        assert (await ask(other))[1] is False
+    assert await count() == 3
