@@ -114,7 +114,8 @@ def completions(
     if page.after:
         rows = rows.filter(after(rows, page))
     if model:
-        rows = rows.filter(model=model)
+        # PostgreSQL takes no null characters, and no model has one in its name.
+        rows = rows.filter(model=model.replace("\x00", "\ufffd"))
     # Keys are the caller's own words, in which a database would see paths.
     wanted = metadata.items()
     matching = (pk for pk, told in rows.values_list("pk", "metadata") if wanted <= told.items())

@@ -21,6 +21,7 @@ SENTENCES = {
     "template_kwargs_refused": _(
         "The model's chat template takes no such options. Leave them out, or choose another model."
     ),
+    "wrong_model": _("This model gives vectors and writes no answers. Choose another one."),
     "model_missing": _("This model is no longer available. Choose another one and try again."),
     "engine_lost": _(
         "The engine stopped several times while it wrote this answer. What was written is "

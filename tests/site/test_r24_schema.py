@@ -78,6 +78,17 @@ def test_other_kinds_of_content_are_read_or_refused(told: Told, key: str) -> Non
         assert 400 <= answer.status_code < 500, (kind, answer.content)
 
 
+@pytest.mark.parametrize("told", TOLD, ids=lambda told: told.id)
+def test_null_characters_are_no_error(told: Told, key: str) -> None:
+    """PostgreSQL takes none in a text."""
+    path = told.path.replace("{id}", "%00").replace("{name}", "%00")
+    for name in ("model", "after", "metadata[%00]", "include"):
+        answer = CLIENT.generic(
+            told.method.upper(), f"{path}?{name}=%00", headers={"Authorization": f"Bearer {key}"}
+        )
+        assert answer.status_code < 500, (name, answer.content)
+
+
 @pytest.mark.parametrize("path", ["/v1/models/%0A", "/v1/%0Ax", "/v1/a%2Fb", "/v1/%00", "/v1//"])
 def test_a_program_gets_no_page(path: str, key: str) -> None:
     answer = CLIENT.get(path, headers={"Authorization": f"Bearer {key}"})
