@@ -17,6 +17,8 @@ from tests.benchmarks.running_site import running_site
 SLOTS, CONTEXT = 4, 1024
 # Milliseconds.
 GOAL = 20.0
+# What both remember: the beginning that all prompts of the template share.
+SHELF = 64 << 20
 # Questions to each side in a round, and tokens of an answer.
 PAIRS, LENGTH = 16, 4
 # Seconds in which the threads of the side that was asked last fall asleep.
@@ -26,7 +28,7 @@ REST = 0.4
 def measure(plan: Plan) -> Iterator[Figure]:
     settings = {"slots": SLOTS, "context_length": CONTEXT, "threads": plan.threads}
     with TemporaryDirectory() as folder, running_site(**settings) as site:
-        alone = ChildEngine(Path(folder), environment={}, **settings)
+        alone = ChildEngine(Path(folder), environment={}, shelf_bytes=SHELF, **settings)
         put_load(site.url, 1, 2, LENGTH)
         alone.first(LENGTH)
         engine, whole, added = [], [], []

@@ -25,7 +25,13 @@ class ChildEngine:
     """Loaded when it is made. Between two measurements it sleeps at its pipe."""
 
     def __init__(
-        self, folder: Path, *, environment: Mapping[str, str], slots: int, **settings: int
+        self,
+        folder: Path,
+        *,
+        environment: Mapping[str, str],
+        slots: int,
+        shelf_bytes: int = 0,
+        **settings: int,
     ) -> None:
         """`settings` without `threads`: the engine chooses and goes on choosing."""
         self._spec = spec({"slots": slots, **settings})
@@ -37,7 +43,8 @@ class ChildEngine:
         # A child's start holds back Ctrl-C from its thread, which is a worker's need and not ours.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         context_length = settings["context_length"]
-        self._child.load(self._spec, Setup(slots=slots, context_length=context_length))
+        setup = Setup(slots=slots, context_length=context_length, shelf_bytes=shelf_bytes)
+        self._child.load(self._spec, setup)
         self._hear_until("ready")
 
     def rate(self, count: int, settle: float, seconds: float) -> float:
@@ -62,7 +69,7 @@ class ChildEngine:
     def first(self, length: int) -> float:
         """Seconds from a question to the first token of its answer, which has so many."""
         asked = time.perf_counter()
-        id, took, ended = self._add(length), 0.0, False
+        id, took, ended = self._add(length, "somebody"), 0.0, False
         while not ended:
             for event in self._events():
                 if isinstance(event, Tokens):
@@ -75,10 +82,11 @@ class ChildEngine:
         os.close(self._wake)
         os.close(self._unused)
 
-    def _add(self, length: int = 1024) -> str:
+    def _add(self, length: int = 1024, user: str = "") -> str:
         id = f"bench-{next(self._numbers)}"
         sampling = Sampling(temperature=0, ignore_eos=True, max_tokens=length)
-        self._child.add(Job(Request(id, id, self._spec, (Message("user", question()),), sampling)))
+        messages = (Message("user", question()),)
+        self._child.add(Job(Request(id, user or id, self._spec, messages, sampling)))
         return id
 
     def _end(self, running: set[str]) -> None:
