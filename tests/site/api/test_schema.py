@@ -11,10 +11,17 @@ from pydantic import BaseModel
 
 from chatsite.api import operations, schema, words
 from chatsite.api.chat import ChatBody
-from chatsite.api.shapes import Error, ModelEntry, ModelList
+from chatsite.api.shapes import ChatCompletion, Error, ModelEntry, ModelList, TextCompletion
+from inference.pool import Pool
 from tests.site.api.conftest import post_raw
+from tests.site.api.engine_room import good, listening, worker
+
+__all__ = ["listening", "worker"]
 
 REGISTER = "describe it in OPERATIONS of chatsite/api/operations.py"
+
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "now", "parameters": {}}}
+CALL = '<think>Why?</think>Look: <tool_call>{"name": "now", "arguments": {}}</tool_call>'
 
 
 @pytest.fixture
@@ -119,3 +126,16 @@ def test_answers_are_what_it_says(key: str) -> None:
     ]
     for shape, answer in told:
         shape.model_validate(answer)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_written_answers_are_what_it_says(key: str, worker: Pool, listening: None) -> None:
+    asked: dict[str, Any] = {"model": "echo", "n": 2, "logprobs": True, "top_logprobs": 1}
+    asked["messages"] = [{"role": "user", "content": CALL}]
+    chat = await good("/v1/chat/completions", key, **asked, tools=[TOOL])
+    told = ChatCompletion.model_validate(chat)
+    assert told.choices[1].message.tool_calls
+    old = await good("/v1/chat/completions", key, **asked, functions=[TOOL["function"]])
+    assert ChatCompletion.model_validate(old).choices[0].message.function_call
+    text = await good("/v1/completions", key, model="echo", prompt=["One", "Two"], logprobs=1)
+    assert len(TextCompletion.model_validate(text).choices) == 2
