@@ -11,6 +11,7 @@ from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from chatsite.accounts.models import SiteSettings, User
 
@@ -169,7 +170,7 @@ class KeyForm(PlainForm):
     """A new API key: what it is for, how long it works, what it opens."""
 
     name = forms.CharField(
-        label=_("Name"),
+        label=pgettext_lazy("of a thing", "Name"),
         max_length=80,
         help_text=_("What will use it, so that you know it again: laptop, notebook, editor."),
         widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),

@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from chatsite.accounts.forms import PlainForm
@@ -34,7 +34,7 @@ class ProviderForm(PlainForm):
     """A new provider."""
 
     name = forms.CharField(
-        label=_("Name"),
+        label=pgettext_lazy("of a thing", "Name"),
         max_length=80,
         help_text=_("People see it beside the models: they should know who reads what they write."),
     )
