@@ -62,7 +62,7 @@ def remove(model: Model) -> None:
 
 
 def usable_models(user: User) -> list[Model]:
-    """The models that this person may talk to, in the order of the picker."""
+    """The models that this person may use, those that run here first."""
     if not user.is_active:
         return []
     on = Q(provider=None) | Q(provider__enabled=True)
@@ -75,8 +75,13 @@ def usable_names(user: User) -> list[str]:
     return [model.name for model in usable_models(user)]
 
 
-def find_usable(user: User, name: str) -> Model | None:
-    return next((model for model in usable_models(user) if model.name == name), None)
+def answering_models(user: User) -> list[Model]:
+    """Those that one can talk to: what the picker of the chat offers."""
+    return [model for model in usable_models(user) if "answers" in model.gives]
+
+
+def find_answering(user: User, name: str) -> Model | None:
+    return next((model for model in answering_models(user) if model.name == name), None)
 
 
 def spec(model: Model) -> ModelSpec:

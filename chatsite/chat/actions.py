@@ -261,7 +261,7 @@ def _configure(conversation: Conversation, model: str, panel: dict[str, Any]) ->
 
 
 def _usable(owner: User, name: str) -> Model:
-    model = catalogue.find_usable(owner, name)
+    model = catalogue.find_answering(owner, name)
     if model is None:
         raise refusals.model_missing()
     return model

@@ -39,7 +39,7 @@ EXCUSE = re.compile(
 
 def start(conversation: Conversation) -> None:
     """Ask the model for a title; without the model the user's first words are one."""
-    model = catalogue.find_usable(conversation.owner, conversation.model)
+    model = catalogue.find_answering(conversation.owner, conversation.model)
     if model is None:
         conversation.title = fallback(conversation)
         return

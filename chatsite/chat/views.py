@@ -195,7 +195,7 @@ def _panel(request: HttpRequest, conversation: Conversation | None) -> dict[str,
             "available": True,
             "away": m.provider is not None,
         }
-        for m in catalogue.usable_models(owner)
+        for m in catalogue.answering_models(owner)
     ]
     names = [choice["name"] for choice in choices]
     model = conversation.model if conversation else _last_model(owner)

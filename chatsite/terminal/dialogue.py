@@ -6,10 +6,11 @@ from pathlib import Path
 
 from django.utils.translation import gettext
 
+from chatsite.catalogue import actions as catalogue
 from chatsite.terminal import orders
 from chatsite.terminal.keyboard import Keyboard, Memory
 from chatsite.terminal.orders import Order
-from chatsite.terminal.session import Session, writers
+from chatsite.terminal.session import Session
 from chatsite.terminal.trouble import Trouble
 
 
@@ -69,7 +70,7 @@ class Dialogue:
         self._screen.say(self._session.model.name)
 
     def _models(self, _: Order) -> None:
-        for model in writers(self._session.user):
+        for model in catalogue.answering_models(self._session.user):
             mark = "*" if model.pk == self._session.model.pk else " "
             self._screen.say(f"{mark} {model.name}  {model.title}".rstrip())
 

@@ -99,14 +99,9 @@ class Session:
             raise Trouble("refused", error.message) from None
 
 
-def writers(user: User) -> list[Model]:
-    """The models that one can talk to."""
-    return [model for model in catalogue.usable_models(user) if "answers" in model.gives]
-
-
 def find(user: User, name: str = "") -> Model:
     """The model of this name, the first one where there is no name."""
-    models = writers(user)
+    models = catalogue.answering_models(user)
     if not models:
         raise Trouble("no_model", gettext("There is no model to talk to yet."))
     if not name:

@@ -48,7 +48,7 @@ def test_it_works(alice_client: Client, upstream: Upstream) -> None:
 
 
 def test_what_the_engine_room_gets(provider: Provider, alice: User, upstream: Upstream) -> None:
-    model = actions.find_usable(alice, "far-words")
+    model = actions.find_answering(alice, "far-words")
     assert model
     spec = actions.spec(model)
     assert (spec.name, spec.engine, spec.source["model"]) == ("far-words", "remote", "words")
@@ -199,9 +199,9 @@ def test_one_that_is_off_or_removed_offers_nothing(
 ) -> None:
     address = f"/settings/providers/{provider.pk}"
     page(alice_client, address, **form(upstream, key=""))
-    assert actions.find_usable(alice, "far-words") is None
+    assert actions.find_answering(alice, "far-words") is None
     page(alice_client, address, **form(upstream, key="", enabled="on"))
-    assert actions.find_usable(alice, "far-words")
+    assert actions.find_answering(alice, "far-words")
     assert "Remove Far?" in page(alice_client, f"{address}/delete")
     assert Provider.objects.exists()
     alice_client.post(f"{address}/delete")

@@ -63,12 +63,12 @@ def test_a_disabled_model_or_person_has_nothing_to_use() -> None:
     model = actions.register_starter()
     assert model is not None
     assert actions.usable_models(alice) == [model]
-    assert actions.find_usable(alice, "nonesuch") is None
+    assert actions.find_answering(alice, "nonesuch") is None
     alice.is_active = False
     assert actions.usable_models(alice) == []
     alice.is_active, model.enabled = True, False
     actions.save(model)
-    assert actions.find_usable(alice, model.name) is None
+    assert actions.find_answering(alice, model.name) is None
 
 
 def test_the_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from django.test import Client
 
 from chatsite.accounts.models import User
 from chatsite.catalogue.models import Model
-from tests.site.chat.talk import talk
+from tests.site.chat.talk import send, talk
 
 
 def test_it_works(alice_client: Client) -> None:
@@ -35,3 +35,11 @@ def test_it_asks_for_a_login(client: Client, alice: User) -> None:
     response = client.get("/chat/")
     assert response.status_code == 302
     assert "/login" in response["Location"]
+
+
+def test_a_model_that_gives_vectors_is_not_offered(alice: User, alice_client: Client) -> None:
+    Model.objects.create(name="a-vectors", engine="llamacpp-embed", source={})
+    page = alice_client.get("/chat/")
+    assert [m["name"] for m in page.context["models"]] == ["echo"]
+    refused = send(alice_client, model="a-vectors")
+    assert refused.json()["error"]["kind"] == "model_missing"
