@@ -18,12 +18,13 @@ MORE, FEWER = 1, -1
 # Seconds until a trial with more threads, and with fewer where nothing became slower. Each
 # doubles while it brings nothing.
 SOON, LATE = 0.5, 8.0
-# A trial takes this many steps, the first of which is not counted.
-TRIAL = 5
+# A trial takes at least this many steps, the first of which is not counted, and so many seconds:
+# quick steps vary the most. It is compared with as many steps before it, of which so many are kept.
+TRIAL, PROOF, KEPT = 5, 0.2, 32
 # Several steps that are slower than usual by this factor call for fewer threads, one by that.
 SLOWER, STALLED = 1.4, 5.0
 # A trial ends early at a step that is so much slower; a gain that is smaller than that is chance.
-HOPELESS, BETTER = 1.6, 0.95
+HOPELESS, BETTER = 1.4, 0.92
 # Idle processors that are needed for each further thread.
 IDLE = 0.5
 
@@ -41,6 +42,7 @@ class Tuner:
         # as all times here by token.
         self._way = self._kind = 0
         self._trial: list[float] = []
+        self._took = 0.0
         self._idle = Idleness()
         self._reset()
 
@@ -55,6 +57,7 @@ class Tuner:
             self._watch(kind, cost)
         elif kind == self._kind:
             self._trial.append(cost)
+            self._took += seconds
             self._judge()
         elif time.monotonic() - self._tried > SOON:
             # Steps of its kind do not come any more: it is made some other time.
@@ -63,11 +66,11 @@ class Tuner:
     def _watch(self, kind: int, cost: float) -> None:
         recent = self._recent.setdefault(kind, [])
         recent.append(cost)
-        del recent[:-TRIAL]
-        now = median(recent)
+        del recent[:-KEPT]
+        now = median(recent[-TRIAL:])
         usual = self._usual.get(kind, now)
         self._usual[kind] = usual + 0.05 * (now - usual)
-        slower = len(recent) == TRIAL and now > SLOWER * usual
+        slower = len(recent) >= TRIAL and now > SLOWER * usual
         if slower or (len(recent) > 1 and cost > STALLED * usual):
             self._due[FEWER] = min(self._due[FEWER], self._tried + SOON)
         clock = time.monotonic()
@@ -77,7 +80,7 @@ class Tuner:
 
     def _try(self, way: int, kind: int) -> None:
         at = self._counts.index(self.best) - way
-        self._way, self._kind, self._trial = way, kind, []
+        self._way, self._kind, self._trial, self._took = way, kind, [], 0.0
         other = self._counts[at] if 0 <= at < len(self._counts) else self.best
         if other == self.best or (way == MORE and self._idle.look() < IDLE * (other - self.best)):
             self._put_off(SOON)
@@ -86,17 +89,19 @@ class Tuner:
         self.threads = other
 
     def _judge(self) -> None:
-        # The mean: a step that stalled is what others wait for.
-        before = fmean(self._recent[self._kind])
         measured = self._trial[1:]
+        # The mean: a step that stalled is what others wait for.
+        before = fmean(self._recent[self._kind][-max(TRIAL, len(measured)) :])
         if max(measured, default=0) > HOPELESS * before or self._trial[0] > STALLED * before:
             self._fail()
-        elif len(measured) == TRIAL - 1 and fmean(measured) < BETTER * before:
+        elif len(self._trial) < TRIAL or (self._took < PROOF and len(measured) < KEPT):
+            return
+        elif fmean(measured) < BETTER * before:
             self.best = self.threads
             self._recent = {self._kind: measured}
             self._usual.clear()
             self._reset()
-        elif len(measured) == TRIAL - 1:
+        else:
             self._fail()
 
     def _fail(self) -> None:
