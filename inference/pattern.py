@@ -89,7 +89,8 @@ def _node(op: str, value: Any, spell: Spelling) -> str:
     if op == "SUBPATTERN":
         return f"({_sequence(value[-1], spell)})"
     if op in {"MAX_REPEAT", "MIN_REPEAT"}:
-        return _repeat(*value, spell)
+        least, most, nodes = value
+        return _repeat(least, most, nodes, spell)
     raise PatternError("A pattern looks around or back, which no grammar can say.")
 
 
