@@ -21,9 +21,13 @@ ANY = {"answers": "MODEL", "vectors": "EMBEDDING_MODEL"}
 def page(request: HttpRequest) -> HttpResponse:
     base = request.build_absolute_uri("/v1")
     usable = catalogue.usable_models(person_of(request))
-    # The first of each kind: a new conversation begins with it, too.
+    # The first of each kind: a new conversation begins with it, too. Of a model elsewhere nobody
+    # knows whether it gives vectors.
     known = {
-        wanted: model.name for model in reversed(usable) for wanted in ANY if wanted in model.gives
+        wanted: model.name
+        for model in reversed(usable)
+        for wanted in model.gives
+        if wanted == "answers" or len(model.gives) == 1
     }
     context = {
         "base": base,
