@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import redis
 from django.http import HttpResponse
 from django.test import Client
 
@@ -14,6 +15,9 @@ from chatsite.accounts import keys
 from chatsite.accounts.models import User
 from chatsite.catalogue import actions
 from chatsite.catalogue.models import Model
+from chatsite.gateway.follow import hub
+from tests.site.api.echoing import EchoWorker
+from tests.site.api.responding import Api
 
 Ask = Callable[..., "HttpResponse"]
 
@@ -27,6 +31,22 @@ def model(db: None, monkeypatch: pytest.MonkeyPatch) -> Model | None:
 @pytest.fixture
 def key(bob: User) -> str:
     return keys.make_key(bob, "tests")[1]
+
+
+@pytest.fixture
+async def worker(broker: redis.Redis, model: Any) -> AsyncIterator[EchoWorker]:
+    """What is asked is answered by the echo engine, on a worker of the tests' own."""
+    await hub.close()
+    worker = EchoWorker(broker)
+    worker.start()
+    yield worker
+    worker.close()
+    await hub.close()
+
+
+@pytest.fixture
+def api(key: str) -> Api:
+    return Api(key)
 
 
 @pytest.fixture

@@ -5,20 +5,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import pytest
-import redis
 from django.test import AsyncClient
 from openai.types import Completion, ErrorObject, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
-from chatsite.gateway.follow import hub
-from tests.site.api.echoing import EchoWorker
-
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 Kind = TypeVar("Kind", bound=BaseModel)
 # What we tell beyond OpenAI's fields, as other servers of open models do.
 OURS = {"reasoning_content"}
@@ -59,16 +55,6 @@ OPTIONS: tuple[Any, ...] = (
     {"include_usage": True},
     {"include_obfuscation": True, "include_usage": True},
 )
-
-
-@pytest.fixture(autouse=True)
-async def worker(broker: redis.Redis, model: Any) -> AsyncIterator[EchoWorker]:
-    await hub.close()
-    worker = EchoWorker(broker)
-    worker.start()
-    yield worker
-    worker.close()
-    await hub.close()
 
 
 async def post(path: str, key: str, fields: dict[str, Any]) -> tuple[int, list[str]]:

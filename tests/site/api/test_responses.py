@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import redis
 from openai.types.responses import ResponseItemList
 from openai.types.responses.response_item_list import ResponseItemList as Listed
 
@@ -15,29 +13,13 @@ from chatsite.accounts import keys
 from chatsite.accounts.models import User
 from chatsite.api.models import Stored
 from chatsite.api.waiting import in_thread
-from chatsite.gateway.follow import hub
 from chatsite.gateway.models import Generation
 from tests.site.api.echoing import EchoWorker
 from tests.site.api.responding import RESPONSES, Api, save, text
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 NOW = {"type": "function", "name": "now", "parameters": {"type": "object", "properties": {}}}
 CALL = '<tool_call>{"name": "now", "arguments": {"zone": "UTC"}}</tool_call>'
-
-
-@pytest.fixture(autouse=True)
-async def worker(broker: redis.Redis, model: Any) -> AsyncIterator[EchoWorker]:
-    await hub.close()
-    worker = EchoWorker(broker)
-    worker.start()
-    yield worker
-    worker.close()
-    await hub.close()
-
-
-@pytest.fixture
-def api(key: str) -> Api:
-    return Api(key)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ import redis
 from django.test import AsyncClient
 
 from chatsite.api.waiting import in_thread
-from chatsite.gateway.follow import hub
 from chatsite.gateway.models import Generation
 from chatsite.steward.rounds import Steward
 from inference import lease, stream
@@ -25,26 +24,11 @@ from inference.engines.echo import EchoEngine
 from tests.site.api.echoing import SPEC, EchoWorker
 from tests.site.api.responding import RESPONSES, Api, events, save, text
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 NOW = {"type": "function", "name": "now", "parameters": {"type": "object", "properties": {}}}
 CALL = '<tool_call>{"name": "now", "arguments": {"zone": "UTC"}}</tool_call>'
 SAID = f"<think>Let me see 🙂</think>Hello Bob, 你好, it is{CALL} and {CALL}that is all"
 LOGPROBS = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
-
-
-@pytest.fixture(autouse=True)
-async def worker(broker: redis.Redis, model: Any) -> AsyncIterator[EchoWorker]:
-    await hub.close()
-    worker = EchoWorker(broker)
-    worker.start()
-    yield worker
-    worker.close()
-    await hub.close()
-
-
-@pytest.fixture
-def api(key: str) -> Api:
-    return Api(key)
 
 
 def forget(broker: redis.Redis, id: str) -> None:
