@@ -3,6 +3,8 @@ little as may be, and the answers stay what they are alone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from inference.contract import Message
@@ -61,3 +63,18 @@ def test_the_answers_are_what_they_are_alone(
     jobs = [job(id, GREEDY, messages=[m], user=id) for id, m in messages.items()]
     together = run(engine, *jobs)
     assert {id: answer[0] for id, answer in together.items()} == alone
+
+
+def test_a_stall_slows_no_prompt_for_good(engine: LlamaCppEngine) -> None:
+    endless = replace(GREEDY, max_tokens=None, ignore_eos=True)
+    engine.add(job("short", endless, messages=SHORT[:1], user="short"))
+    while not engine._sequences or engine._sequences["short"].position < 3:
+        engine.step()
+    # As if another program had taken the machine for a while.
+    engine._pace.read(1, 3.0)
+    engine.add(job("long", endless, messages=[LONG], user="long"))
+    for _ in range(100):
+        engine.step()
+        if engine._pace.room(1, 1) > 1:
+            return
+    pytest.fail("Each step still reads a single token.")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from inference.engines.llamacpp.model import SLICE
-from inference.engines.llamacpp.pace import LONGEST, Pace
+from inference.engines.llamacpp.pace import LEAST, LONGEST, Pace
 from inference.engines.threads import Tuner
 from inference.hardware import Idleness, thread_counts
 
@@ -127,6 +127,9 @@ def test_a_prompt_alone_takes_slices_that_nobody_waits_for() -> None:
     quick = Pace()
     quick.read(100, 0.001)
     assert quick.room(0, 1) == SLICE
+    # A large model's pass takes longer; with a token in each it would be read many times slower.
+    pace.read(1, 30.0)
+    assert pace.room(0, 1) == LEAST
 
 
 def test_a_prompt_beside_writers_takes_what_they_bear() -> None:

@@ -231,9 +231,10 @@ class LlamaCppEngine:
         for sequence, share in shares.items():
             sequence.cached += share
             self.seats.serve(sequence.user, share)
-            if share > 1 and sequence.cached == sequence.prompt.published:
+            if sequence.cached == sequence.prompt.published:
                 self.seats.publish(sequence)
-        writers = sum(share == 1 for share in shares.values())
+        # A reader's single token is read, too: else a pace that one stall has slowed would stay so.
+        writers = sum(share == 1 and not s.pending for s, share in shares.items())
         read = sum(shares.values()) - writers
         usual = min(self._pace.usual(writers), seconds) if read and writers else 0.0
         if read:

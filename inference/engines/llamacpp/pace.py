@@ -13,6 +13,8 @@ PATIENCE, UNSEEN = 0.6, 0.03
 # Seconds for which the writers wait, at most, while newcomers' short prompts are read; and those of
 # a step in which nobody writes: more rows are not faster, and whoever comes waits for its end.
 QUICK, LONGEST = 0.4, 0.1
+# Prompt tokens of a step in which nobody writes, at least: fewer cost a pass over the weights each.
+LEAST = 16
 # A first step that takes longer than this, in seconds, is not made four times for each number.
 WARM = 1.0
 
@@ -57,7 +59,8 @@ class Pace:
             return SLICE // 8 if writers else SLICE
         usual = self.usual(writers) if writers else 0.0
         bearable = PATIENCE * usual * (1 + readers / writers) if writers else LONGEST
-        return min(max(int(max(bearable, UNSEEN) / self._row), 1), SLICE)
+        least = 1 if writers else LEAST
+        return min(max(int(max(bearable, UNSEEN) / self._row), least), SLICE)
 
     def reading(self, tokens: int) -> float:
         """Seconds that a prompt of so many tokens takes; no promise where none was read yet."""
