@@ -78,3 +78,15 @@ def test_a_stall_slows_no_prompt_for_good(engine: LlamaCppEngine) -> None:
         if engine._pace.room(1, 1) > 1:
             return
     pytest.fail("Each step still reads a single token.")
+
+
+def test_quick_questions_keep_no_long_prompt_waiting(engine: LlamaCppEngine) -> None:
+    engine._pace.read(100, 0.4)
+    engine.add(job("long", GREEDY, messages=[LONG], user="long"))
+    single = replace(GREEDY, max_tokens=1)
+    for number in range(40):
+        message = Message("user", f"{number} {number + 1}: which of them is even?")
+        engine.add(job(f"quick-{number}", single, messages=[message], user="quick"))
+    for _ in range(30):
+        engine.step()
+    assert engine._sequences["long"].cached > engine._sequences["long"].prompt.published

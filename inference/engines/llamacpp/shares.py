@@ -17,7 +17,7 @@ class Shares:
 
     def __init__(self, model: LlamaModel, seats: Seats, pace: Pace) -> None:
         self._model, self._seats, self._pace = model, seats, pace
-        # Seconds for which the writers have given way.
+        # Seconds for which the others have given way.
         self._yielded = 0.0
 
     def next(self) -> dict[Sequence, int]:
@@ -42,12 +42,12 @@ class Shares:
 
     def _newcomer(self, readers: list[Sequence], writing: set[str]) -> Sequence | None:
         """Somebody's only request, quickly read: it gets a step of its own. Cut in pieces it would
-        wait for the writers again and again; they wait for several of them, but not for long."""
+        wait for the others again and again; they wait for several of them, but not for long."""
         for sequence in readers:
             seconds = self._pace.reading(sequence.unread)
             quick = self._yielded + seconds < QUICK and 0 < sequence.pending <= SLICE
             if sequence.user not in writing and quick and seconds:
-                self._yielded += seconds if writing else 0.0
+                self._yielded += seconds if writing or len(readers) > 1 else 0.0
                 return sequence
         self._yielded = 0.0
         return None
