@@ -23,7 +23,8 @@ NEVER = tuple(
     ip_network(each)
     for each in (
         "169.254.0.0/16", "fd00:ec2::254/128", "fd20:ce::254/128", "100.100.100.200/32",
-        "192.0.0.192/32", "0.0.0.0/8", "::/128", "224.0.0.0/4", "ff00::/8", "240.0.0.0/4",
+        "192.0.0.192/32", "168.63.129.16/32", "0.0.0.0/8", "::/128", "224.0.0.0/4", "ff00::/8",
+        "240.0.0.0/4",
     )
 )  # fmt: skip
 # Forms of IPv6 that carry an IPv4 address: where it stands in them, in bits from the right.
@@ -101,7 +102,12 @@ def judge(base: Base, address: Address, *, inside: bool) -> bool:
         return False
     if inside:
         return True
-    return base.scheme == "https" and all(each.is_global for each in (address, *carried))
+    return base.scheme == "https" and all(map(_public, (address, *carried)))
+
+
+def _public(address: Address) -> bool:
+    # The predecessor of private addresses in IPv6 counts as global to the standard library.
+    return address.is_global and not getattr(address, "is_site_local", False)
 
 
 def _carried(address: Address) -> list[Address]:

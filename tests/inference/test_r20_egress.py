@@ -40,6 +40,7 @@ TABLE = [
     ("https://198.18.0.1/v1", "inside"),
     ("https://[fd12:3456::1]/v1", "inside"),
     ("https://[fe80::1]/v1", "inside"),
+    ("https://[fec0::1]/v1", "inside"),
     # IPv4 in an IPv6 address
     ("https://[::ffff:10.0.0.1]/v1", "inside"),
     ("https://[::ffff:127.0.0.1]/v1", "inside"),
@@ -52,6 +53,7 @@ TABLE = [
     ("https://[fd00:ec2::254]/v1", "nowhere"),
     ("https://[fd20:ce::254]/v1", "nowhere"),
     ("https://100.100.100.200/v1", "nowhere"),
+    ("http://168.63.129.16/v1", "nowhere"),
     ("https://[::ffff:169.254.169.254]/v1", "nowhere"),
     ("https://[64:ff9b::169.254.169.254]/v1", "nowhere"),
     ("https://[2002:a9fe:a9fe::1]/v1", "nowhere"),
