@@ -128,7 +128,7 @@ def all_free(engine: LlamaCppEngine) -> bool:
     figures = engine.stats()
     assert (figures["running"], figures["waiting"], figures["cells_used"]) == (0, 0, 0)
     gc.collect()
-    # Those of the last step may still be known.
-    left = [each for each in gc.get_objects() if isinstance(each, Sequence)]
+    # Those of the last step may still be known. By `type`: `isinstance` would wake what is lazy.
+    left = [each for each in gc.get_objects() if type(each) is Sequence]
     assert len(left) <= SLOTS
     return True
