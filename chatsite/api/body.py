@@ -73,7 +73,8 @@ def pull(request: HttpRequest) -> bytes:
 def parse(raw: bytes) -> dict[str, Any]:
     """JSON that has only what can be stored and sent on: no half characters, no nulls in texts."""
     try:
-        data = json.loads(raw, parse_constant=refuse)
+        # Of bytes it would guess the encoding, and what follows looks at UTF-8.
+        data = json.loads(raw.decode("utf-8-sig"), parse_constant=refuse)
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         message = "We could not parse the JSON body of your request."

@@ -139,3 +139,11 @@ def test_r24_no_body_is_a_500(key: str, fields: dict[str, Any]) -> None:
     whole = {"messages": [HELLO], **fields, "model": "none"}
     answer = post_raw(json.dumps(whole), key)
     assert answer.status_code in {400, 404}, answer.content
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_r24_a_body_is_utf8(key: str, encoding: str) -> None:
+    """In another encoding a null character would pass, which PostgreSQL refuses."""
+    data = '{"model": "none", "messages": [{"role": "user", "content": "a\\u0000"}]}'
+    told = error(post_raw(data.encode(encoding), key))
+    assert told["code"] == "invalid_json"
