@@ -50,7 +50,7 @@ class Page:
 def asked_page(request: HttpRequest, order: str) -> Page:
     """The page that the address asks for; `order` where it names none."""
     limit = request.GET.get("limit", str(USUAL))
-    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= MOST:
+    if not limit.isdecimal() or len(limit) > 9 or not 1 <= int(limit) <= MOST:
         raise invalid(f"'limit' is a number from 1 to {MOST}.", "limit")
     order = request.GET.get("order", order)
     if order not in ("asc", "desc"):

@@ -3,13 +3,15 @@ conversation. It writes no row."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from chatsite.accounts.models import User
 from chatsite.api import stored
+from chatsite.api.body import BODY_BYTES, texts
 from chatsite.api.errors import ApiError, invalid
 from chatsite.api.models import Stored
 from chatsite.api.responses.events import Events
@@ -89,7 +91,23 @@ def recall(owner: User, chain: Sequence[str], model: str) -> Past:
 
 def kept_of(owner: User, chain: Sequence[str]) -> list[Stored]:
     pks = [UUID(id) for id in chain]
-    return list(stored.mine(owner, Stored.Kind.RESPONSE).filter(pk__in=pks))
+    rows = stored.mine(owner, Stored.Kind.RESPONSE).filter(pk__in=pks)
+    found, size = [], 0
+    # Not all at once: each may be as large as a body.
+    for kept in rows.iterator(chunk_size=8):
+        size = weigh(size, kept.said, "previous_response_id")
+        found.append(kept)
+    return found
+
+
+def weigh(size: int, more: Any, param: str) -> int:
+    """The characters so far and of this. What is called up again has the bound of a body: a small
+    one could ask for any amount otherwise."""
+    size += sum(map(len, texts(more)))
+    if size > BODY_BYTES:
+        message = f"What this names or goes on from is larger than {BODY_BYTES >> 20} MB."
+        raise invalid(message, param, "context_length_exceeded")
+    return size
 
 
 def lost(id: str) -> ApiError:
@@ -116,21 +134,30 @@ def input_items(kept: Stored) -> list[Json]:
 
 def read(owner: User, items: Sequence[Item]) -> list[Json]:
     """The items in their whole form. A reference becomes what it names, which is this person's."""
-    return [
-        referred(owner, item.id or "", place) if item.type == "item_reference" else item.told()
-        for place, item in enumerate(items)
-    ]
+
+    @cache
+    def items_of(response: str) -> list[Json]:
+        pk = stored.number(Stored.Kind.RESPONSE, response)
+        kept = stored.mine(owner, Stored.Kind.RESPONSE).filter(pk=pk).first() if pk else None
+        if kept is None:
+            return []
+        return [*response_of(kept, stored.current(kept.generation))["output"], *kept.said]
+
+    found, size = [], 0
+    for place, item in enumerate(items):
+        if item.type != "item_reference":
+            found.append(item.told())
+            continue
+        found.append(referred(items_of, item.id or "", place))
+        size = weigh(size, found[-1], f"input.{place}.id")
+    return found
 
 
-def referred(owner: User, id: str, place: int) -> Json:
+def referred(items_of: Callable[[str], list[Json]], id: str, place: int) -> Json:
     response = id.partition("_")[2][:32]
-    pk = stored.number(Stored.Kind.RESPONSE, f"resp_{response}")
-    kept = stored.mine(owner, Stored.Kind.RESPONSE).filter(pk=pk).first() if pk else None
-    if kept:
-        output = response_of(kept, stored.current(kept.generation))["output"]
-        for item in (*output, *kept.said):
-            if item["id"] == id:
-                return dict(item)
+    for item in items_of(f"resp_{response}"):
+        if item["id"] == id:
+            return dict(item)
     raise invalid(f"Item with id '{id[:64]}' not found.", f"input.{place}.id")
 
 

@@ -12,8 +12,10 @@ from openai.types.responses.response_item_list import ResponseItemList as Listed
 from chatsite.accounts import keys
 from chatsite.accounts.models import User
 from chatsite.api.models import Stored
+from chatsite.api.responses import history
 from chatsite.api.waiting import in_thread
 from chatsite.gateway.models import Generation
+from tests.site.api.asking import until
 from tests.site.api.echoing import EchoWorker
 from tests.site.api.responding import RESPONSES, Api, save, text
 
@@ -155,7 +157,14 @@ async def test_input_items_come_in_pages(api: Api) -> None:
             break
         query["after"] = found[-1]
     assert found == ids[::-1]
-    for wrong in ({"limit": 0}, {"limit": 101}, {"limit": "x"}, {"order": "up"}, {"after": "x"}):
+    for wrong in (
+        {"limit": 0},
+        {"limit": 101},
+        {"limit": "x"},
+        {"limit": f"{1:09}000"},
+        {"order": "up"},
+        {"after": "x"},
+    ):
         status, body = await api.get(path, **wrong)
         assert (status, body["error"]["param"]) == (400, next(iter(wrong)))
 
@@ -171,6 +180,39 @@ async def test_an_item_may_be_named(api: Api) -> None:
         asked = {"model": "echo", "input": [{"type": "item_reference", "id": id}]}
         status, body = await api.post(RESPONSES, asked)
         assert (status, body["error"]["param"]) == (400, "input.0.id")
+
+
+async def test_what_is_called_up_again_has_a_bound(api: Api, monkeypatch: Any) -> None:
+    """A small body names no more than a large one could say, once or again and again."""
+    monkeypatch.setattr(history, "BODY_BYTES", 4000)
+    made = [await api.respond("x " * 50)]
+    _, page = await api.get(f"{RESPONSES}/{made[0]['id']}/input_items")
+    named = {"type": "item_reference", "id": page["data"][0]["id"]}
+    for times, status in ((2, 200), (100, 400)):
+        asked: dict[str, Any] = {"model": "echo", "input": [named] * times}
+        asked["truncation"] = "auto"
+        found, body = await api.post(RESPONSES, asked)
+        assert found == status, body
+    assert body["error"]["code"] == "context_length_exceeded"
+    # Those that failed are stored, too.
+    last = made[0]["id"]
+    for _ in range(5):
+        asked = {"model": "echo", "input": "x " * 700, "background": True}
+        status, body = await api.post(RESPONSES, {**asked, "previous_response_id": last})
+        if status != 200:
+            break
+        last = body["id"]
+        await until_ended(api, last)
+    error = body["error"]
+    assert (error["code"], error["param"]) == ("context_length_exceeded", "previous_response_id")
+
+
+async def until_ended(api: Api, id: str) -> None:
+    async def ended() -> bool:
+        _, body = await api.get(f"{RESPONSES}/{id}")
+        return body["status"] not in {"queued", "in_progress"}
+
+    await until(ended)
 
 
 async def test_it_is_deleted_for_good(api: Api) -> None:
