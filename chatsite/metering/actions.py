@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -19,23 +19,38 @@ from chatsite.metering.models import Limit, Usage
 def close(generation: Generation, end: End) -> bool:
     """End a generation and count what it used, both once: False where it was closed before. In the
     caller's transaction, so that neither is there without the other."""
-    if not gateway.close(generation, end):
-        return False
-    count(generation)
-    return True
+    closed = close_row(generation, end)
+    if closed:
+        count([generation])
+    return closed
 
 
-def count(generation: Generation) -> None:
-    """Add what a closed one used. The choices of a prompt have read it once, and all that came in
+def close_row(generation: Generation, end: End) -> bool:
+    """The first half of `close`; `count` is the other. Who ends several takes all their rows, in
+    the order of their ids, before anything is counted: or a person who ends one of them at that
+    moment would hold its row and wait for the count, and PostgreSQL fails one of the two."""
+    return gateway.close(generation, end)
+
+
+def count(generations: Sequence[Generation]) -> None:
+    """Add what closed ones used. The choices of a prompt have read it once, and all that came in
     one call are one request."""
-    where = {
+    places = [(_place(generation), figures(generation)) for generation in generations]
+    for where, used in sorted(places, key=lambda each: str(each[0])):
+        _count(where, used)
+
+
+def _place(generation: Generation) -> dict[str, Any]:
+    return {
         "day": timezone.localdate(generation.created),
         "user_id": generation.owner_id,
         "key_id": generation.key_id,
         "kind": generation.kind,
         "model": generation.model,
     }
-    used = figures(generation)
+
+
+def _count(where: Mapping[str, Any], used: Mapping[str, int]) -> None:
     if not _add(where, used):
         try:
             with transaction.atomic():

@@ -122,11 +122,15 @@ class Steward:
 
     def _write(self, changed: Sequence[Growth]) -> None:
         with transaction.atomic():
-            for growth in changed:
+            ended = []
+            for growth in sorted(changed, key=lambda each: each.row.pk):
                 if growth.end is None:
                     gateway.save(growth.row)
-                elif metering.close(growth.row, growth.end):
-                    chat.close(growth.row)
+                elif metering.close_row(growth.row, growth.end):
+                    ended.append(growth.row)
+            metering.count(ended)
+            for row in ended:
+                chat.close(row)
         for growth in changed:
             growth.changed = False
             if growth.end:

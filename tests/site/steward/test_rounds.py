@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import redis
-from django.db import DataError, OperationalError
+from django.db import DataError, OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
 from chatsite.accounts.models import User
 from chatsite.catalogue import actions as catalogue
@@ -19,6 +20,7 @@ from inference import lease, stream
 from inference.contract import CallDelta, Finish, Logprob, ModelSpec, Sampling, Tokens
 from tests.site.chat.socket import Worker, words
 from tests.site.chat.talk import draft
+from tests.site.metering.using import begin
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -312,3 +314,24 @@ def test_log_probabilities_are_kept_where_they_were_asked_for(
     Steward().round()
     entries = journal.read([(asked.pk.hex, b"0-0")])[0].entries
     assert [entry.logprobs for entry in entries if entry.tokens] == [(likely,)]
+
+
+def test_rows_are_taken_in_one_order_and_counted_afterwards(
+    bob: User, answer: Message, broker: redis.Redis
+) -> None:
+    """Whoever ends or stops one of them meanwhile waits for the steward, and it never for them."""
+    came = [key(answer), *(begin(bob).pk.hex for _ in range(7))]
+    workers = {id: Worker(broker, id) for id in came}
+    ids = sorted(came)
+    for id in ids:
+        workers[id].write()
+    for id in ids[::2]:
+        workers[id].end()
+    with CaptureQueriesContext(connection) as made:
+        Steward().round()
+    written = [query["sql"] for query in made.captured_queries]
+    rows = [sql for sql in written if sql.startswith('UPDATE "gateway_generation"')]
+    assert [next(id for id in ids if id in sql.replace("-", "")) for sql in rows] == ids
+    counted = [at for at, sql in enumerate(written) if '"metering_usage"' in sql]
+    assert counted
+    assert min(counted) > written.index(rows[-1])
