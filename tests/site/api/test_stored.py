@@ -7,11 +7,15 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from openai.types.chat import ChatCompletion, ChatCompletionDeleted, ChatCompletionStoreMessage
 
 from chatsite.accounts import keys
 from chatsite.accounts.models import User
+from chatsite.api import stored
 from chatsite.api.models import Stored
+from chatsite.api.paging import Page
 from chatsite.api.waiting import in_thread
 from chatsite.gateway.models import Generation
 from tests.site.api.responding import Api, save
@@ -181,3 +185,23 @@ async def test_a_response_is_no_completion(api: Api) -> None:
     completion = await ask(api, "Hello")
     hexed = completion["id"].removeprefix("chatcmpl-")
     assert (await api.get(f"/v1/responses/resp_{hexed}"))[0] == 404
+
+
+async def test_what_failed_costs_the_list_nothing(api: Api) -> None:
+    for _ in range(3):
+        asked = {"model": "echo", "messages": [{"role": "user", "content": "x " * 300}]}
+        status, _body = await api.post(CHAT, {"store": True, **asked})
+        assert status == 400
+    await save()
+    kept = await ask(api, "Hello")
+
+    def listed() -> tuple[list[str], int]:
+        with CaptureQueriesContext(connection) as made:
+            owner = User.objects.get(username="bob")
+            found = stored.completions(owner, Page(20, "", descending=False), "", {})
+            return [each.pk.hex for each, _ in found], len(made)
+
+    ids, queries = await in_thread(listed)
+    assert ids == [kept["id"].removeprefix("chatcmpl-")]
+    # The owner, the list, this one, its choices, and whether it lives.
+    assert queries <= 5
