@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
@@ -149,7 +150,7 @@ class Intake:
             continue_last=task is not None and task.continued,
         )
         tokens = self._tokens(text, messages, seam)
-        published = self._published(text, messages, tokens)
+        published = self._published(text, messages, tokens, request.template_kwargs)
         return Prompt(text.replace(seam, ""), tokens, left_out, published)
 
     def _disarm(self, message: Message, seam: str) -> Message:
@@ -198,17 +199,28 @@ class Intake:
             return ""
         return b"".join(map(self._vocab.piece, tokens)).decode(errors="replace")
 
-    def _published(self, text: str, messages: list[Message], tokens: list[int]) -> int:
+    def _published(
+        self, text: str, messages: list[Message], tokens: list[int], kwargs: Mapping[str, Any]
+    ) -> int:
         """How many leading tokens are the template's or an admin's words alone."""
         head = len(self._head) if tokens[: len(self._head)] == self._head else 0
         if not messages or not messages[0].published:
             return head
         words = messages[0].content.strip()
         begin = text.find(words)
-        if begin < 0:
+        shared = text[: begin + len(words)]
+        if begin < 0 or not self._opens(shared, messages[0], kwargs):
             return head
-        own = self._begun(self._vocab.tokenize(text[: begin + len(words)]))
+        own = self._begun(self._vocab.tokenize(shared))
         return max(head, _common(own, tokens))
+
+    def _opens(self, text: str, system: Message, kwargs: Mapping[str, Any]) -> bool:
+        """Whether anybody's conversation with this system prompt begins so: some templates put
+        somebody's tools or all earlier turns before it."""
+        with contextlib.suppress(PromptError):
+            others = [system, Message("user", "a")]
+            return self._template.render(others, template_kwargs=kwargs).startswith(text)
+        return False
 
     def _opening(self) -> list[int]:
         """What the template itself puts before every conversation, such as a system prompt of its

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.contract import Message, ModelSpec, Request
 from inference.engines import shelf as module
 from inference.engines.disk import Disk
 from inference.engines.shelf import PUBLIC, WORTH, Kept, Shelf
+from tests.inference.test_plain_tools import NOW, intake
 
 MIB = 1 << 20
 SECRET = np.arange(1000, 1400, dtype=np.int32)
@@ -106,3 +108,26 @@ def test_r17_tokens_are_compared_themselves() -> None:
         changed[place] += draw.choice([1, 256, 65_536, 1 << 24])
         found = shelf.find("alice", changed)
         assert (found[1] if found else 0) == (place if place >= WORTH else 0)
+
+
+# Where templates of model families put an admin's words: behind the tools, or in the last question.
+BEHIND_TOOLS = "{{ tools or '' }}{% for m in messages %}<{{ m.content }}>{% endfor %}"
+IN_THE_LAST = (
+    "{% for m in messages if m.role != 'system' %}[{% if loop.last %}{{ messages[0].content }}: "
+    "{% endif %}{{ m.content }}]{% endfor %}"
+)
+ADMINS = Message("system", "Be kind to all.", published=True)
+TOLD = (Message("user", "a secret"), Message("assistant", "I see."), Message("user", "And now?"))
+
+
+def published(source: str, *messages: Message, tools: tuple[dict[str, object], ...] = ()) -> str:
+    asked = Request("id", "alice", ModelSpec("m", "e", {}), (ADMINS, *messages), tools=tools)
+    prompt = intake(source).read(asked)
+    return "".join(map(chr, prompt.tokens[: prompt.published]))
+
+
+def test_r17_what_a_template_puts_before_the_admins_words_is_not_published() -> None:
+    assert published(BEHIND_TOOLS, *TOLD) == "<Be kind to all."
+    assert published(IN_THE_LAST, TOLD[0]) == "[Be kind to all."
+    assert "now" not in published(BEHIND_TOOLS, *TOLD, tools=(NOW,))
+    assert "secret" not in published(IN_THE_LAST, *TOLD)
