@@ -4,6 +4,7 @@ model and no log."""
 from __future__ import annotations
 
 import os
+from io import TextIOWrapper
 from typing import TextIO
 
 from django.utils.translation import gettext, ngettext
@@ -19,6 +20,10 @@ class Screen:
     how far it is."""
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
+        for stream in (out, err):
+            # A character that the terminal's language does not have ends no answer.
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")
         self._out, self._err = out, err
         self._watched = out.isatty()
         self._live = err.isatty() and os.environ.get("TERM") != "dumb"

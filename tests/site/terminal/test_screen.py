@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 
@@ -80,3 +80,11 @@ def test_the_place_in_the_queue() -> None:
     err = Glass()
     Screen(Glass(), err).place(2, 30)
     assert "Waiting, 2 before you, about 30 s" in err.getvalue()
+
+
+def test_a_character_that_the_terminal_does_not_know_ends_no_answer() -> None:
+    raw = BytesIO()
+    screen = Screen(TextIOWrapper(raw, encoding="latin-1"), StringIO())
+    screen.answer("Fish: 🐟, né.", "")
+    screen.end()
+    assert raw.getvalue().decode("latin-1") == "Fish: ?, né.\n"
