@@ -111,7 +111,7 @@ def call_of(number: int, call: Json) -> Json | None:
     function: Json = call["function"]
     try:
         arguments: Any = json.loads(function["arguments"] or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(arguments, dict):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from chatsite.api.calls import Choice, Piece
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import CallDelta, End, Entry, Logprob
-from chatsite.ollama.answers import Answer, ChatAnswer, RawAnswer, TextAnswer
+from chatsite.ollama.answers import Answer, ChatAnswer, RawAnswer, TextAnswer, call_of
 from inference.contract import Finish
 
 STATS = {
@@ -111,3 +111,8 @@ def test_the_time_of_loading_is_taken() -> None:
     took = choice.loading
     choice.read([Entry(2, tokens=(2,), text="b")])
     assert choice.loading == took
+
+
+def test_arguments_without_end_are_no_call() -> None:
+    looped = {"name": "now", "arguments": '{"zone": ' + "[" * 100_000}
+    assert call_of(0, {"id": "call_1", "function": looped}) is None
