@@ -109,6 +109,8 @@ MIDDLEWARE = [
     "chatsite.accounts.middleware.Gate",
 ]
 
+# A provider's list of models is one form, three fields for each of them.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 3 * 2000 + 100
 ROOT_URLCONF = "chatsite.urls"
 ASGI_APPLICATION = "chatsite.asgi.application"
 TEMPLATES: list[dict[str, Any]] = [

@@ -47,6 +47,14 @@ def test_it_works(alice_client: Client, upstream: Upstream) -> None:
     assert "1 model" in page(alice_client, "/settings/providers")
 
 
+def test_a_long_list_can_be_sent_back(alice_client: Client, provider: Provider) -> None:
+    names = [f"model-{number}" for number in range(2000)]
+    use = [str(number) for number in range(len(names))]
+    address = f"/settings/providers/{provider.pk}/models"
+    assert "Saved." in page(alice_client, address, upstream=names, name=names, use=use)
+    assert Model.objects.count() == len(names)
+
+
 def test_what_the_engine_room_gets(provider: Provider, alice: User, upstream: Upstream) -> None:
     model = actions.find_answering(alice, "far-words")
     assert model
