@@ -38,9 +38,7 @@ class Session:
 
     def ask(self, text: str) -> Heard:
         """Say something and show the answer."""
-        # Half characters and NULs can neither be stored nor sent on.
-        text = text.encode(errors="replace").decode().replace("\0", "")
-        self.question = text
+        self.question = text = storable(text)
         question = Message("user", text)
         heard = hear(self._start([*self._told(), question]), self.screen)
         if heard.text:
@@ -82,7 +80,7 @@ class Session:
 
     def _system(self) -> list[Message]:
         if self.system:
-            return [Message("system", self.system)]
+            return [Message("system", storable(self.system))]
         if self.system is None and self.model.system_prompt:
             return [Message("system", self.model.system_prompt, published=True)]
         return []
@@ -97,6 +95,11 @@ class Session:
             return calls.start(Caller(self.user), self.model, sampling, 1, [asked])[0]
         except ApiError as error:
             raise Trouble("refused", error.message) from None
+
+
+def storable(text: str) -> str:
+    """Half characters and NULs can neither be stored nor sent on."""
+    return text.encode(errors="replace").decode().replace("\0", "")
 
 
 def find(user: User, name: str = "") -> Model:
