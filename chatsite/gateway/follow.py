@@ -129,6 +129,11 @@ class Hub:
             follower.last = BEGIN
         self._followers.setdefault(key, set()).add(follower)
         await self._wake()
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            # Who follows has left meanwhile: the client of Redis swallows that, mostly where it
+            # connects.
+            raise asyncio.CancelledError
         return True
 
     def unfollow(self, follower: Follower) -> None:

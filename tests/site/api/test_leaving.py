@@ -10,11 +10,14 @@ import pytest
 import redis
 from django.http import HttpRequest
 
+from chatsite.accounts.models import User
 from chatsite.api import calls
 from chatsite.api.chat import ChatBody
 from chatsite.api.views.chat import ChatCompletions
+from chatsite.gateway import tasks
 from chatsite.gateway.follow import hub
 from chatsite.gateway.models import Generation
+from chatsite.gateway.nouns import ModelSpec, Task
 from tests.site.api.asking import body, post, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,3 +63,16 @@ async def test_while_it_begins(key: str, monkeypatch: pytest.MonkeyPatch) -> Non
     left.set()
     await asyncio.gather(asking, return_exceptions=True)
     await stopped()
+
+
+async def test_while_the_broker_is_connected(bob: User) -> None:
+    """The client of Redis swallows it at many of these moments."""
+    for moment in range(3, 30):
+        await hub.close()
+        asked = tasks.put(bob, ModelSpec("echo", "echo", {}), Task("detokenize", (1,)))
+        hearing = asyncio.create_task(tasks.hear(asked))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        hearing.cancel()
+        await asyncio.wait([hearing], timeout=5)
+        assert hearing.cancelled(), moment
