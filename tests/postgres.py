@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -47,7 +48,8 @@ def server(folder: Path) -> Iterator[str]:
                 wait(home)
                 yield f"postgres://chatsite@/postgres?host={home}"
             finally:
-                process.terminate()
+                # Fast: at a mere SIGTERM it waits for whoever is still connected, maybe for ever.
+                process.send_signal(signal.SIGINT)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
