@@ -137,10 +137,16 @@ def test_a_prompt_beside_writers_takes_what_they_bear() -> None:
     for _ in range(20):
         pace.wrote(8, 0.040)
         pace.read(20, 20 * 0.004)
-    seconds = 0.040 + pace.room(8, 1) * 0.004
-    assert 1.5 * 0.040 < seconds <= 2 * 0.040
+    slices = [pace.room(8, 1) for _ in range(20)]
+    assert 2 * 0.040 < 0.040 + max(slices) * 0.004 <= 3 * 0.040
+    # In less than half of the steps, so that those who come seldom meet a long one.
+    assert 5 <= sum(size > 0 for size in slices) <= 9
     # Where more wait to be read than write, those are not kept waiting for these.
-    assert pace.room(8, 1) < pace.room(8, 8) < pace.room(8, 24)
+    assert most(pace, 8, 1) < most(pace, 8, 8) < most(pace, 8, 24)
     # However deep the prompt is: a token at least.
     pace.read(1, 30.0)
-    assert pace.room(8, 1) == 1
+    assert most(pace, 8, 1) == 1
+
+
+def most(pace: Pace, writers: int, readers: int) -> int:
+    return max(pace.room(writers, readers) for _ in range(4))

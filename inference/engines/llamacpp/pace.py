@@ -8,8 +8,9 @@ import time
 from inference.engines.llamacpp.model import SLICE, LlamaModel, Rows
 
 # How much longer a step may take when prompts are read beside: by this many usual steps, or by so
-# many seconds that nobody sees it.
-PATIENCE, UNSEEN = 0.6, 0.03
+# many seconds that nobody sees it. Only so many of the steps: a few tokens in each would cost a
+# pass over the weights each, and whoever comes would always meet a long one.
+PATIENCE, UNSEEN, SHARE = 1.4, 0.05, 0.45
 # Seconds for which the writers wait, at most, while newcomers' short prompts are read; and those of
 # a step in which nobody writes: more rows are not faster, and whoever comes waits for its end.
 QUICK, LONGEST = 0.4, 0.1
@@ -52,11 +53,19 @@ class Pace:
         # token.
         self._usual: dict[int, float] = {}
         self._row = 0.0
+        # Steps with prompts that may be made now.
+        self._due = 1.0
 
     def room(self, writers: int, readers: int) -> int:
-        """Prompt tokens for a step; more where more wait to be read than would wait to go on."""
+        """Prompt tokens for the next step; more where more wait to be read than would wait to go
+        on."""
         if not self._row:
             return SLICE // 8 if writers else SLICE
+        self._due = min(self._due + SHARE, 1.0)
+        if writers and readers:
+            if self._due < 1.0:
+                return 0
+            self._due = 0.0
         usual = self.usual(writers) if writers else 0.0
         bearable = PATIENCE * usual * (1 + readers / writers) if writers else LONGEST
         least = 1 if writers else LEAST
