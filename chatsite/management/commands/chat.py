@@ -4,6 +4,7 @@ terminal's room does the rest."""
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -39,6 +40,8 @@ class Command(BaseCommand):
         parser.add_argument("--user", help="on whose account; default: the first admin")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # Whoever starts it may have it ignored: then an answer could not be stopped.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with translation.override(language()):
             try:
                 status = run(options)
