@@ -29,11 +29,13 @@ GATES = {
     "types": ["mypy"],
     "migrations": [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
 }
-# The running product has the machine for itself: its figures would say little otherwise.
+# In the last one the running product has the machine for itself: its figures would say little
+# otherwise.
 LANES = {
     "tests": ["-n", "2", "-m", "not live and not browser"],
     "postgres": ["-n", "2", "tests/site"],
-    "live": ["-m", "live or browser", "-p", "no:randomly", "-s"],
+    "browser": ["-n", "2", "--dist", "loadfile", "-p", "no:randomly", "-m", "browser"],
+    "live": ["-m", "live and not browser", "-p", "no:randomly", "-s"],
 }
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
 NEEDED = ("chromium", "msgfmt", "npx", "xgettext")
