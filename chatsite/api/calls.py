@@ -121,7 +121,7 @@ def start(
         raise errors.wrong_use(model.name, wanted)
     if known := answered.get():
         return list(known)
-    key = caller.key.pk if caller.key else None
+    key, spec = caller.key.pk if caller.key else None, catalogue.spec(model)
     with transaction.atomic():
         crowd.admit(caller.user, count * len(asked))
         late = limits.admit(caller.user.pk, key)
@@ -129,7 +129,7 @@ def start(
             gateway.start(
                 owner=caller.user,
                 kind=Generation.Kind.API,
-                spec=catalogue.spec(model),
+                spec=spec,
                 sampling=replace(sampling, seed=sampling.seed and sampling.seed + number),
                 key=key,
                 part=part,

@@ -32,6 +32,14 @@ class ToolFunction(Part):
         return name
 
 
+def of_functions(data: Any) -> Any:
+    """A tool as it was sent; refused where it is of another kind than `function`."""
+    kind = data.get("type") if isinstance(data, dict) else None
+    if isinstance(kind, str) and kind != "function":
+        raise wrong("tools of type function are the only ones here", "type")
+    return data
+
+
 class Tool(Part):
     type: str
     function: ToolFunction
@@ -39,10 +47,7 @@ class Tool(Part):
     @model_validator(mode="before")
     @classmethod
     def known(cls, data: Any) -> Any:
-        kind = data.get("type") if isinstance(data, dict) else None
-        if isinstance(kind, str) and kind != "function":
-            raise wrong("tools of type function are the only ones here", "type")
-        return data
+        return of_functions(data)
 
     def to_dict(self) -> dict[str, Any]:
         function = self.function

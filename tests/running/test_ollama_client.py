@@ -50,13 +50,6 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-@pytest.fixture(scope="module")
-def key(site: Site) -> str:
-    site.wait_ready()
-    site.person("alice")
-    return site.manage("apikey", "alice", "--name", "ollama").strip()
-
-
 @pytest.fixture
 def client(site: Site, key: str) -> Iterator[Client]:
     client = Client(host=site.url, headers={"Authorization": f"Bearer {key}"})

@@ -44,13 +44,6 @@ class Answer(BaseModel):
     warm: bool
 
 
-@pytest.fixture(scope="module")
-def key(site: Site) -> str:
-    site.wait_ready()
-    site.person("alice")
-    return site.manage("apikey", "alice", "--name", "responses").strip()
-
-
 @pytest.fixture
 def client(site: Site, key: str) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{site.url}/v1", api_key=key, max_retries=0) as client:

@@ -88,10 +88,7 @@ class FunctionTool(ToolFunction):
     @model_validator(mode="before")
     @classmethod
     def known(cls, data: Any) -> Any:
-        kind = data.get("type") if isinstance(data, dict) else None
-        if isinstance(kind, str) and kind != "function":
-            raise wrong("tools of type function are the only ones here", "type")
-        return data
+        return tools.of_functions(data)
 
     @model_validator(mode="after")
     def complete(self) -> FunctionTool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -13,6 +14,7 @@ from django.test import Client
 
 from chatsite.accounts import keys
 from chatsite.accounts.models import User
+from chatsite.api import calls
 from chatsite.catalogue import actions
 from chatsite.catalogue.models import Model
 from chatsite.gateway.follow import hub
@@ -41,6 +43,7 @@ async def worker(broker: redis.Redis, model: Any) -> AsyncIterator[EchoWorker]:
     worker.start()
     yield worker
     worker.close()
+    await asyncio.gather(*calls.stopping)
     await hub.close()
 
 

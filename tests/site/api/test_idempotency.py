@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +21,6 @@ from chatsite.accounts import keys
 from chatsite.accounts.models import User
 from chatsite.api import calls
 from chatsite.api.views.chat import ChatCompletions
-from chatsite.gateway.follow import hub
 from chatsite.gateway.models import Generation
 from chatsite.metering import quotas, repeats
 from chatsite.metering.models import Repeat
@@ -31,20 +29,9 @@ from tests.site.api.asking import PATH, body, chunks, post, read, said, until
 from tests.site.api.echoing import EchoWorker
 from tests.site.metering.test_quotas import limit_site
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 ONCE = {"Idempotency-Key": "order-17"}
-
-
-@pytest.fixture(autouse=True)
-async def worker(broker: redis.Redis) -> AsyncIterator[EchoWorker]:
-    await hub.close()
-    working = EchoWorker(broker)
-    working.start()
-    yield working
-    working.close()
-    await asyncio.gather(*calls.stopping)
-    await hub.close()
 
 
 async def count() -> int:

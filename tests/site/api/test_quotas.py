@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from asgiref.sync import sync_to_async
 from chatsite.accounts import keys
 from chatsite.accounts.models import ApiKey, User
 from chatsite.api.limits import span
-from chatsite.gateway.follow import hub
 from chatsite.gateway.models import Generation
 from chatsite.metering import actions, quotas
 from chatsite.metering.models import Usage
@@ -27,16 +25,6 @@ from tests.site.metering.test_quotas import NOTHING, limit_site
 from tests.site.metering.using import used
 
 SPAN = re.compile(r"(\d+h\d+m\d+s|\d+m\d+s|\d+s)")
-
-
-@pytest.fixture
-async def worker(broker: redis.Redis) -> AsyncIterator[EchoWorker]:
-    await hub.close()
-    working = EchoWorker(broker)
-    working.start()
-    yield working
-    working.close()
-    await hub.close()
 
 
 def told(answer: Any) -> dict[str, str]:
