@@ -1,11 +1,12 @@
-"""What workers and their engines say of themselves, in Redis for a few seconds: hints for pages and
-metrics, never what anything depends on."""
+"""What workers and their engines say of themselves, in Redis for a few seconds, and what an admin
+wishes of them: hints, never what an answer depends on."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ SEEN = 5
 # Seconds for which a word of an engine or a worker stands.
 STANDS = 10
 WORKERS, ENGINES = "workers", "engines"
+# The models that are to be in memory always; and for how many seconds a wish to unload is heard.
+KEPT, HEARD = "kept", 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,37 @@ def workers(client: redis.Redis) -> list[WorkerState]:
     found: Any = client.mget([b"worker:" + name for name in names]) if names else []
     states = [WorkerState.from_json(text) for text in found if text]
     return sorted(states, key=lambda state: state.name)
+
+
+def keep(client: redis.Redis, models: Iterable[str]) -> None:
+    """These models and no others are not unloaded because nobody uses them."""
+    names = list(models)
+    pipe = client.pipeline()
+    pipe.delete(KEPT)
+    if names:
+        pipe.sadd(KEPT, *names)
+    pipe.execute()
+
+
+def ask_unload(client: redis.Redis, model: str) -> None:
+    """Every engine of this model shall end, as soon as nothing runs."""
+    client.set(f"unload:{model}", uuid.uuid4().hex, ex=HEARD)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What an admin wishes of a model: each new `unload` is another text."""
+
+    kept: bool = False
+    unload: bytes = b""
+
+
+def wishes(client: redis.Redis, model: str) -> Wishes:
+    pipe = client.pipeline(transaction=False)
+    pipe.sismember(KEPT, model)
+    pipe.get(f"unload:{model}")
+    kept, unload = pipe.execute()
+    return Wishes(bool(kept), unload or b"")
 
 
 def _engine(worker: str, model: str) -> str:

@@ -10,7 +10,15 @@ from typing import Any
 import redis
 
 from inference import lease
-from inference.board import SEEN, EngineState, WorkerState, engines, workers
+from inference.board import (
+    SEEN,
+    EngineState,
+    WorkerState,
+    ask_unload,
+    engines,
+    keep,
+    workers,
+)
 from inference.contract import Finish
 
 # What the board tells belongs to what the site may ask.
@@ -22,8 +30,10 @@ __all__ = [
     "Place",
     "WorkerState",
     "ask_places",
+    "ask_unload",
     "cancel",
     "engines",
+    "keep",
     "places",
     "read_places",
     "workers",

@@ -18,6 +18,7 @@ from typing import Any
 import redis
 
 from inference import board, lease, stream
+from inference.board import Wishes
 from inference.book import RENEWALS, Book, Run
 from inference.budget import Budget, ShortError
 from inference.child import ChildDiedError
@@ -68,6 +69,8 @@ class Host(threading.Thread):
         self._left = False
         # When the engine's state was posted last; 0: nothing is posted.
         self._posted = 0.0
+        # What an admin wishes; None until that was read for this engine.
+        self._wishes: Wishes | None = None
         self._ear, self._bell = os.pipe()
         os.set_blocking(self._bell, False)
         os.set_blocking(self._ear, False)
@@ -95,7 +98,12 @@ class Host(threading.Thread):
 
     @property
     def idle(self) -> bool:
-        return self.motor.info is not None and not self.book.runs
+        return self.motor.info is not None and not self.book.runs and not self._is_kept
+
+    @property
+    def _is_kept(self) -> bool:
+        wishes = self._wishes
+        return wishes is not None and wishes.kept
 
     @property
     def used(self) -> float:
@@ -289,9 +297,9 @@ class Host(threading.Thread):
             return
         if not self.book.runs:
             self.motor.rest()
-            idle = self._settings.idle_s
+            idle = 0 if self._is_kept else self._settings.idle_s
             if self._left or (idle and time.monotonic() - self.book.used > idle):
-                why = "to make room" if self._left else "nobody uses it"
+                why = "as somebody wants it" if self._left else "nobody uses it"
                 log.info("%s: unloaded, %s.", self.model, why)
                 self._unload()
         elif self.motor.hangs(self._link.returned):
@@ -310,8 +318,15 @@ class Host(threading.Thread):
             if self.motor.child:
                 state = self.motor.state(name, len(self.book.runs))
                 board.post(self._link.client, state)
+                self._obey(board.wishes(self._link.client, self.model))
             else:
                 board.take_down(self._link.client, name, self.model)
+
+    def _obey(self, wishes: Wishes) -> None:
+        """A wish that was there before this engine was meant for another."""
+        before, self._wishes = self._wishes, wishes
+        if before and wishes.unload and wishes.unload != before.unload:
+            self.leave()
 
     def _bury(self, death: ChildDiedError) -> None:
         """The child is dead: everything that it had in work waits again, at its old place."""
@@ -326,6 +341,7 @@ class Host(threading.Thread):
 
     def _end(self, *, kindly: bool = False) -> None:
         self.motor.end(kindly=kindly)
+        self._wishes = None
         self.book.forget()
         self._budget.release(self)
         self._look = 0.0

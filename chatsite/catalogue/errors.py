@@ -35,3 +35,94 @@ class ModelNameTakenError(Refused):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
+
+
+class BadNameError(Refused):
+    kind = "bad_name"
+    text = _("A name has letters, digits and . _ - : / and no spaces, and at most 200 of them.")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class BadDefaultError(Refused):
+    """`name`: of the parameter."""
+
+    kind = "bad_default"
+    text = _("This value is not possible.")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class AliasTakenError(Refused):
+    kind = "alias_taken"
+    text = _("Another model has this name or this alias.")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class UnderwayError(Refused):
+    """`delivery`: the one that is about the same, None where it has just ended."""
+
+    kind = "underway"
+    text = _("The same is under way already.")
+
+
+class HereAlreadyError(Refused):
+    """`model`: the name of the model that it is here."""
+
+    kind = "here_already"
+    text = _("This model is here already.")
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.model = model
+
+
+class NotHereError(Refused):
+    kind = "not_here"
+    text = _("The files of this model are not kept by this site, so they cannot be exported.")
+
+
+class WrongStateError(Refused):
+    kind = "wrong_state"
+    text = _("It has moved on meanwhile, so this is not possible any more.")
+
+
+class KeptError(Refused):
+    kind = "kept"
+    text = _("This model is kept loaded. Switch that off first.")
+
+
+class SiteDownError(Refused):
+    kind = "broker"
+    text = _("The message broker does not answer. Is the site running?")
+
+
+class PathError(Refused):
+    kind = "path"
+    text = _("Enter the whole path of a file or folder on the server, beginning with /")
+
+
+class HubAddressError(Refused):
+    kind = "hub_address"
+    text = _("This is no address of a hub. It looks like https://huggingface.co")
+
+
+class HostError(Refused):
+    kind = "host"
+    text = _("This is no name of a host. It looks like models.example.com")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class TokenNeededError(Refused):
+    kind = "token_needed"
+    text = _("The address is another one now: enter the token for it.")

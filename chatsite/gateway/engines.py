@@ -1,4 +1,5 @@
-"""What the engine room says of itself, as of this moment: engines, workers, queues. Asks only."""
+"""What the engine room says of itself, as of this moment: engines, workers, queues; and which
+models it is asked to load, to keep, to let go. It writes no row."""
 
 from __future__ import annotations
 
@@ -6,12 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import redis
+from django.contrib.auth.models import AbstractBaseUser
 
+from chatsite.gateway import tasks
+from chatsite.gateway.bell import ring
 from chatsite.gateway.broker import connect
+from chatsite.gateway.models import Generation
+from chatsite.gateway.nouns import ModelSpec, Task
 from inference import client
 from inference.client import EngineState, WorkerState
 
-__all__ = ["EngineState", "Room", "WorkerState", "look"]
+__all__ = [
+    "EngineState",
+    "Room",
+    "WorkerState",
+    "busy",
+    "keep",
+    "load",
+    "look",
+    "unload",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +49,31 @@ def look(models: Sequence[str] = ()) -> Room | None:
         return Room(client.engines(broker), client.workers(broker), queues)
     except redis.RedisError:
         return None
+
+
+def busy(model: str) -> bool:
+    """Whether an answer of this model is being written, or waits."""
+    return Generation.objects.filter(model=model, status=Generation.Status.LIVE).exists()
+
+
+def unload(model: str) -> bool:
+    """Ask every engine that has it loaded to end when nothing runs; whether there is one, or nobody
+    knows. What waits for it loads it anew."""
+    try:
+        client.ask_unload(connect(), model)
+        held = any(engine.model == model for engine in client.engines(connect()))
+    except redis.RedisError:
+        return True
+    ring(model)
+    return held
+
+
+def load(owner: AbstractBaseUser, spec: ModelSpec) -> None:
+    """Load it where there is memory for it: a small question does that. Raises redis.RedisError, or
+    CrowdError where too many questions wait."""
+    tasks.put(owner, spec, Task("tokenize"), prompt="")
+
+
+def keep(models: Sequence[str]) -> None:
+    """These models and no others stay in memory while nobody uses them. Raises redis.RedisError."""
+    client.keep(connect(), models)

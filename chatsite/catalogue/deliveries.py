@@ -1,0 +1,302 @@
+"""The one writer of deliveries: what comes to this site, what goes, what leaves. What is done about
+them a worker does; this room enters errands, hears how they stand, and makes models of them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import PurePosixPath
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from chatsite.accounts.models import User
+from chatsite.catalogue import hub, landing
+from chatsite.catalogue.errors import (
+    HereAlreadyError,
+    NotHereError,
+    PathError,
+    UnderwayError,
+    WrongStateError,
+)
+from chatsite.catalogue.models import Delivery, Model
+from chatsite.gateway import engines, library, notices
+from chatsite.gateway.library import Errand, ErrandState, FileRef, LibraryError, Variant
+
+log = logging.getLogger(__name__)
+Kind, State = Delivery.Kind, Delivery.State
+MOVED = ("state", "phase", "file", "done", "total", "speed", "worker", "error", "result", "ended")
+
+
+def begin_download(
+    user: User | None,
+    repo: str,
+    revision: str,
+    variant: Variant,
+    about: dict[str, Any] | None = None,
+    node: str = "",
+) -> Delivery:
+    """Fetch one variant of a repository at a pinned revision (a commit). `about`: name, title,
+    description, licence and the like, for the model that it becomes.
+
+    Refused with UnderwayError, or HereAlreadyError where a model has these files already."""
+    folder = library.folder_name(repo, revision, variant.quant)
+    if here := Model.objects.filter(landed__folder=folder).first():
+        raise HereAlreadyError(here.name)
+    title = f"{repo} {variant.quant}".strip()
+    return _begin(
+        user,
+        Kind.DOWNLOAD,
+        title=title,
+        repo=repo,
+        revision=revision,
+        quant=variant.quant,
+        folder=folder,
+        files=[asdict(each) for each in variant.files],
+        total=variant.bytes,
+        about=about or {},
+        node=node,
+    )
+
+
+def begin_file(
+    user: User | None, url: str, about: dict[str, Any] | None = None, node: str = ""
+) -> Delivery:
+    """Fetch one file from a host that the admin allowed."""
+    title = PurePosixPath(url.partition("?")[0]).name or url
+    return _begin(user, Kind.DOWNLOAD, title=title, url=url, about=about or {}, node=node)
+
+
+def begin_import(
+    user: User | None, path: str, about: dict[str, Any] | None = None, node: str = ""
+) -> Delivery:
+    """Take a file, a folder or a bundle that lies on the worker's machine, as an upload does as
+    well. PathError where the path is none."""
+    if not path.startswith("/") or "\0" in path or len(path) > 4096:
+        raise PathError
+    title = PurePosixPath(path).name or path
+    return _begin(user, Kind.IMPORT, title=title, path=path, about=about or {}, node=node)
+
+
+def begin_export(user: User | None, model: Model, path: str) -> Delivery:
+    """Write a bundle of this model to a path on the machine where its files lie."""
+    if not model.folder:
+        raise NotHereError
+    if not path.startswith("/") or "\0" in path or len(path) > 4096:
+        raise PathError
+    return _begin(
+        user,
+        Kind.EXPORT,
+        title=str(model),
+        path=path,
+        folder=model.folder,
+        files=model.landed.get("files") or [],
+        total=model.size,
+        about=landing.manifest(model),
+        node=model.node,
+        model=model,
+    )
+
+
+def begin_removal(model: Model, user: User | None = None) -> int:
+    """Remove the files of a model whose row is gone, as soon as nobody uses them; the bytes that
+    this will free. It is called in the transaction that deletes the row."""
+    if not model.folder or shared(model):
+        return 0
+    _begin(
+        user,
+        Kind.REMOVE,
+        title=str(model),
+        folder=model.folder,
+        total=model.size,
+        about={"name": model.name},
+        node=model.node,
+    )
+    return model.size
+
+
+def shared(model: Model, but: int | None = None) -> bool:
+    """Whether another model of the catalogue has the same files."""
+    return Model.objects.filter(landed__folder=model.folder).exclude(pk=but).exists()
+
+
+def _begin(user: User | None, kind: Kind, **fields: Any) -> Delivery:
+    row = Delivery(kind=kind, asked_by=user, **fields)
+    row.title = row.title[:300]
+    row.subject = subject(row)
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        raise UnderwayError from None
+    transaction.on_commit(lambda: _enter(row))
+    transaction.on_commit(tell)
+    return row
+
+
+def subject(row: Delivery) -> str:
+    """What a delivery is about: one live one of each. A folder is fetched or removed, by turns."""
+    about = [row.folder] if row.folder else [row.url or row.path, row.node]
+    written = [row.path] if row.kind == Kind.EXPORT else []
+    return hashlib.sha256("\n".join([*about, *written]).encode()).hexdigest()
+
+
+def pause(pk: UUID) -> None:
+    """What has come stays, and goes on from there when it is resumed."""
+    _wish(pk, "pause", (State.WAITING, State.RUNNING))
+
+
+def resume(pk: UUID) -> None:
+    _wish(pk, "", (State.PAUSED,))
+
+
+def cancel(pk: UUID) -> None:
+    """What has come is thrown away."""
+    _wish(pk, "cancel", Delivery.LIVE)
+
+
+@transaction.atomic
+def _wish(pk: UUID, wish: str, states: Sequence[str]) -> None:
+    row = Delivery.objects.select_for_update().get(pk=pk)
+    # A pause that has not been obeyed yet may be taken back as well.
+    undone = wish == "" and row.wish == "pause" and row.is_live
+    if row.kind == Kind.REMOVE or not (row.state in states or undone):
+        raise WrongStateError
+    row.wish = wish
+    row.save(update_fields=["wish"])
+    transaction.on_commit(lambda: _tell_worker(row))
+    transaction.on_commit(tell)
+
+
+@transaction.atomic
+def retry(pk: UUID) -> None:
+    """Again, with what has come so far. UnderwayError where another one does the same by now."""
+    row = Delivery.objects.select_for_update().get(pk=pk)
+    if row.state not in (State.FAILED, State.CANCELLED):
+        raise WrongStateError
+    row.state, row.wish, row.phase, row.error, row.ended = State.WAITING, "", "", None, None
+    row.speed, row.worker = 0, ""
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        raise UnderwayError from None
+    transaction.on_commit(lambda: _enter(row))
+    transaction.on_commit(tell)
+
+
+@transaction.atomic
+def forget(pk: UUID) -> None:
+    """Take one that has ended from the list."""
+    row = Delivery.objects.select_for_update().get(pk=pk)
+    if row.is_live:
+        raise WrongStateError
+    row.delete()
+    transaction.on_commit(tell)
+
+
+def errand(row: Delivery) -> Errand:
+    """As the workers are told of it."""
+    about = dict(row.about)
+    return Errand(
+        id=row.pk.hex,
+        kind=row.kind,
+        node=row.node,
+        folder=row.folder,
+        hub=hub.told() if row.kind == Kind.DOWNLOAD else hub.nobody(),
+        repo=row.repo,
+        revision=row.revision,
+        url=row.url,
+        path=row.path,
+        files=tuple(FileRef.from_dict(each) for each in row.files),
+        about=about,
+    )
+
+
+def _enter(row: Delivery) -> None:
+    """Never raises: what cannot be entered now, the steward enters."""
+    if not _due(row):
+        return
+    try:
+        library.enter(errand(row))
+        if row.wish:
+            library.wish(row.pk.hex, row.wish)
+    except LibraryError as error:
+        log.warning("Delivery %s waits: %s.", row.pk, error.kind)
+
+
+def _tell_worker(row: Delivery) -> None:
+    try:
+        library.wish(row.pk.hex, row.wish or "resume")
+    except LibraryError as error:
+        log.warning("A wish about delivery %s waits: %s.", row.pk, error.kind)
+
+
+def _due(row: Delivery) -> bool:
+    """Files are removed when no answer needs them any more."""
+    if row.kind != Kind.REMOVE:
+        return True
+    name = row.about.get("name", "")
+    if Delivery.objects.live().filter(kind=Kind.EXPORT, folder=row.folder).exists():
+        return False
+    if engines.busy(name):
+        return False
+    return not engines.unload(name)
+
+
+def step() -> None:
+    """How errands stand becomes rows; what Redis lost is entered again. The steward calls it once a
+    round; several may do it at once."""
+    rows = list(Delivery.objects.live())
+    if not rows:
+        return
+    try:
+        states = library.states([row.pk.hex for row in rows])
+    except LibraryError:
+        # The rows wait until Redis is back.
+        return
+    for row in rows:
+        state = states.get(row.pk.hex)
+        if state is not None:
+            settle(row.pk, state)
+        elif row.wish == "cancel":
+            settle(row.pk, ErrandState(row.pk.hex, state=State.CANCELLED))
+        else:
+            _enter(row)
+
+
+def settle(pk: UUID, state: ErrandState) -> None:
+    """Move a row to what its worker says; what has arrived becomes a model, once."""
+    with transaction.atomic():
+        row = Delivery.objects.select_for_update().filter(pk=pk).first()
+        if row is None or not row.is_live or not _take(row, state):
+            return
+        if row.state == State.DONE and row.kind in (Kind.DOWNLOAD, Kind.IMPORT):
+            row.model = landing.land(row)
+            transaction.on_commit(lambda: notices.publish(None, "models"))
+        row.save(update_fields=[*MOVED, "model"])
+        transaction.on_commit(tell)
+
+
+def _take(row: Delivery, state: ErrandState) -> bool:
+    """Whether it brings anything new. A download goes forward only, whoever says what."""
+    before = [getattr(row, name) for name in MOVED]
+    row.state, row.phase, row.file = state.state, state.phase[:16], state.file[:1000]
+    row.total = max(state.total, 0) or row.total
+    row.done = max(state.done, 0)
+    row.speed, row.worker = max(state.speed, 0.0), state.node[:200]
+    row.error, row.result = state.error, state.result
+    if not row.is_live:
+        row.ended = row.ended or timezone.now()
+        row.speed = 0
+    return before != [getattr(row, name) for name in MOVED]
+
+
+def tell() -> None:
+    """Pages of admins that show deliveries read again."""
+    for pk in User.objects.filter(is_staff=True, is_active=True).values_list("pk", flat=True):
+        notices.publish(pk, "deliveries")
