@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils.translation import get_language
 
-from inference.library.nouns import Shapes
+from chatsite.gateway.library import Shapes
 
 FILE = Path(__file__).with_name("curated.json")
 UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
