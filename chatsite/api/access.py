@@ -16,6 +16,7 @@ from chatsite.accounts import keys
 from chatsite.accounts.models import ApiKey, User
 from chatsite.api import errors
 from chatsite.catalogue import actions as catalogue
+from chatsite.catalogue import aliases
 from chatsite.catalogue.models import Model
 from chatsite.hosts import LOOPBACK
 
@@ -33,11 +34,12 @@ class Caller:
     def models(self) -> list[Model]:
         """The models that this caller may use: the person's, and of these what the key opens."""
         usable = catalogue.usable_models(self.user)
-        allowed = self.key.allowed if self.key else []
-        return [model for model in usable if not allowed or model.name in allowed]
+        allowed = set(self.key.allowed) if self.key else set()
+        return [model for model in usable if not allowed or allowed & aliases.names_of(model)]
 
     def model(self, name: str) -> Model:
-        found = next((model for model in self.models() if model.name == name), None)
+        """By its name or by another that an admin gave it."""
+        found = aliases.pick(self.models(), [name])
         if found is None:
             raise errors.unknown_model(name)
         return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -15,6 +17,8 @@ from chatsite.gateway.nouns import Sampling, Shape
 SEED_OF_ZERO = 1 << 62
 SEED_BITS = (1 << 63) - 1
 TOKENS = 1 << 24
+# What the endpoints call the limit of an answer.
+LIMITS = {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 SCHEMA_CHARS = 64 << 10
 SCHEMA_DEPTH = 32
 
@@ -82,6 +86,19 @@ class Drawing(Part):
     def limit(self) -> int | None:
         """More than any context has room for is as good as no limit."""
         return None if self.max_tokens is None else min(self.max_tokens, TOKENS)
+
+    def sampling(self) -> Sampling:
+        """As the caller says it, the rest as OpenAI has it."""
+        raise NotImplementedError
+
+    def settled(self, usual: Mapping[str, Any]) -> Sampling:
+        """The same, where the admin's choice for a model counts before OpenAI's defaults."""
+        said = self.model_fields_set
+        limited = {"max_tokens"} if said & LIMITS else set()
+        return replace(
+            self.sampling(),
+            **{name: value for name, value in usual.items() if name not in said | limited},
+        )
 
     def drawn(self, logprobs: int | None) -> Sampling:
         seed = self.seed and self.seed & SEED_BITS

@@ -254,8 +254,7 @@ def _said(conversation: Conversation, nonce: UUID) -> Exchange | None:
 
 def _configure(conversation: Conversation, model: str, panel: dict[str, Any]) -> None:
     if model and model != conversation.model:
-        _usable(conversation.owner, model)
-        conversation.model = model
+        conversation.model = _usable(conversation.owner, model).name
     merged = {**conversation.settings, **panel}
     conversation.settings = {name: value for name, value in merged.items() if value is not None}
 

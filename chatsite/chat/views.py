@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from chatsite.accounts.access import person_of
 from chatsite.accounts.models import User
 from chatsite.catalogue import actions as catalogue
+from chatsite.catalogue import aliases
 from chatsite.chat import actions, forms, refusals, search, sidebar, thread
 from chatsite.chat.models import Conversation
 
@@ -187,6 +188,7 @@ def _list(
 def _panel(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
     """The model picker and the side panel: of this conversation, or for a new one."""
     owner = person_of(request)
+    models = catalogue.answering_models(owner)
     choices: list[dict[str, Any]] = [
         {
             "name": m.name,
@@ -195,10 +197,12 @@ def _panel(request: HttpRequest, conversation: Conversation | None) -> dict[str,
             "available": True,
             "away": m.provider is not None,
         }
-        for m in catalogue.answering_models(owner)
+        for m in models
     ]
     names = [choice["name"] for choice in choices]
     model = conversation.model if conversation else _last_model(owner)
+    if renamed := aliases.pick(models, [model]):
+        model = renamed.name
     if conversation is None and model not in names:
         model = next(iter(names), "")
     elif model and model not in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chatsite.api import errors
 from chatsite.api.access import Caller
+from chatsite.catalogue import aliases
 from chatsite.catalogue.models import Model
 
 LATEST = ":latest"
@@ -20,8 +21,7 @@ def wanted(name: str) -> list[str]:
 
 
 def find(caller: Caller, name: str) -> Model:
-    usable = {model.name: model for model in caller.models()}
-    found = next((usable[each] for each in wanted(name) if each in usable), None)
+    found = aliases.pick(caller.models(), wanted(name))
     if found is None:
         raise unknown(name)
     return found

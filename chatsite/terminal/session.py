@@ -13,6 +13,7 @@ from chatsite.api import calls
 from chatsite.api.access import Caller
 from chatsite.api.errors import ApiError
 from chatsite.catalogue import actions as catalogue
+from chatsite.catalogue import aliases
 from chatsite.catalogue.models import Model
 from chatsite.gateway.errors import explain
 from chatsite.gateway.models import Generation
@@ -109,8 +110,7 @@ def find(user: User, name: str = "") -> Model:
         raise Trouble("no_model", gettext("There is no model to talk to yet."))
     if not name:
         return models[0]
-    wanted = {name, name.removesuffix(":latest")}
-    found = next((model for model in models if model.name in wanted), None)
+    found = aliases.pick(models, [name, name.removesuffix(":latest")])
     if found is None:
         message = gettext("There is no model named %(name)s. There are: %(names)s.")
         names = ", ".join(model.name for model in models)

@@ -17,6 +17,7 @@ from chatsite.api.streams import ChatChunks
 from chatsite.api.views.calling import CallView
 from chatsite.api.views.stored import answer, listed
 from chatsite.api.waiting import in_thread
+from chatsite.catalogue import actions as catalogue
 from chatsite.gateway.models import Generation
 
 
@@ -26,7 +27,8 @@ class ChatCompletions(CallView[ChatBody]):
         asked = body.read(request, ChatBody)
         model = caller.model(asked.model)
         with transaction.atomic():
-            rows = calls.start(caller, model, asked.sampling(), asked.n, [asked.asked()])
+            sampling = asked.settled(catalogue.usual(model))
+            rows = calls.start(caller, model, sampling, asked.n, [asked.asked()])
             if asked.store:
                 stored.keep(
                     Stored.Kind.COMPLETION,

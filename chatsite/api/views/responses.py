@@ -22,6 +22,7 @@ from chatsite.api.responses.frame import Frame, framed, of_stored
 from chatsite.api.responses.items import named
 from chatsite.api.views.calling import CallView
 from chatsite.api.waiting import WaitingView, in_thread
+from chatsite.catalogue import actions as catalogue
 from chatsite.gateway import actions as gateway
 from chatsite.gateway.models import Generation
 
@@ -67,7 +68,8 @@ def start(caller: Caller, asked: ResponseBody) -> list[Generation]:
     turns = history.messages([*past.items, *items], asked.instructions, past.tokens)
     wanted = {**asked.asked(), "messages": turns}
     with transaction.atomic():
-        rows = calls.start(caller, model, asked.sampling(), 1, [wanted])
+        sampling = asked.settled(catalogue.usual(model))
+        rows = calls.start(caller, model, sampling, 1, [wanted])
         if asked.store:
             stored.keep(
                 RESPONSE,

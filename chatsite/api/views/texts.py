@@ -12,6 +12,7 @@ from chatsite.api.access import identify
 from chatsite.api.calls import Call
 from chatsite.api.texts import TextBody, TextChunks
 from chatsite.api.views.calling import CallView
+from chatsite.catalogue import actions as catalogue
 from chatsite.gateway.models import Generation
 
 
@@ -20,7 +21,8 @@ class Completions(CallView[TextBody]):
         caller = identify(request)
         asked = body.read(request, TextBody)
         model = caller.model(asked.model)
-        return asked, calls.start(caller, model, asked.sampling(), asked.n, asked.asked())
+        sampling = asked.settled(catalogue.usual(model))
+        return asked, calls.start(caller, model, sampling, asked.n, asked.asked())
 
     async def reply(self, call: Call, asked: TextBody) -> HttpResponseBase:
         head = texts.head(call.id, call.created, asked.model)

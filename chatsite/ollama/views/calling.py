@@ -41,6 +41,8 @@ def reply(data: Json, status: int = 200) -> HttpResponse:
     return HttpResponse(text, status=status, content_type="application/json; charset=utf-8")
 
 
+# What the engine room calls the options that have another name here.
+OURS = {"repeat_penalty": "repetition_penalty", "num_predict": "max_tokens"}
 Form = TypeVar("Form")
 AskedBody = TypeVar("AskedBody", bound=Asked)
 
@@ -94,7 +96,7 @@ class GeneratingView(OllamaView, CallView[Timed[AskedBody]], Generic[AskedBody])
 def wanted(asked: Asked, model: Model) -> tuple[Sampling, dict[str, Any]]:
     if asked.is_empty:
         return Sampling(max_tokens=1), {"prompt": "\n"}
-    given = asked.options.model_fields_set
+    given = {OURS.get(name, name) for name in asked.options.model_fields_set}
     unset = {name: v for name, v in catalogue.usual(model).items() if name not in given}
     return replace(asked.sampling(), **unset), asked.asked(model)
 
