@@ -59,11 +59,14 @@ class WorkerState:
     memory_total: int
     memory_free: int
     engines: tuple[str, ...] = ()
+    # What lies in its folder of models.
+    folders: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
         known = _known(cls, json.loads(text))
-        return cls(**known | {"engines": tuple(known.get("engines", ()))})
+        lists = {name: tuple(known.get(name, ())) for name in ("engines", "folders")}
+        return cls(**known | lists)
 
 
 def post(client: redis.Redis, state: EngineState) -> None:

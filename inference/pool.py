@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -129,6 +130,7 @@ class Pool:
             memory_total=machine.memory_total,
             memory_free=machine.memory_free,
             engines=tuple(name for name in ENGINES if can(name)),
+            folders=folders(self._settings.data_dir / "models"),
         )
 
 
@@ -136,6 +138,14 @@ def can(engine: str) -> bool:
     """Whether what the engine needs is installed; nothing is imported for that."""
     needed = NEEDS.get(engine)
     return needed is None or importlib.util.find_spec(needed) is not None
+
+
+def folders(models: Path) -> tuple[str, ...]:
+    """What has landed there; what begins with a dot is under way."""
+    try:
+        return tuple(sorted(each.name for each in models.iterdir() if each.name[0] != "."))
+    except OSError:
+        return ()
 
 
 def build() -> str:

@@ -231,12 +231,25 @@ class Host(threading.Thread):
             sizes = {"needed_bytes": large.needed, "free_bytes": large.free}
             error = {"kind": large.kind, **sizes}
         except (GgufError, LoadError, OSError) as broken:
+            if self._is_elsewhere(spec):
+                self._put_back(claim)
+                return None
             log.warning("%s cannot be loaded: %s", spec.name, broken)
             error = {"kind": "model_load_failed"}
         self._refuse(claim, error)
         # There may be others that want something else of the model.
         self.ring()
         return None
+
+    def _is_elsewhere(self, spec: ModelSpec) -> bool:
+        """Whether its files lie with another worker that lives, and not here."""
+        folder = str(spec.source.get("store") or "").partition("/")[0]
+        if not folder:
+            return False
+        workers = self._link.reach(lambda: board.workers(self._link.client))
+        name = self._worker.partition("/")[0]
+        having = {worker.name for worker in workers if folder in worker.folders}
+        return bool(having) and name not in having
 
     def _refuse(self, claim: lease.Claim, error: dict[str, object]) -> bool:
         finish = Finish(claim.id, "error", error=error)

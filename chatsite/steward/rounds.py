@@ -1,4 +1,4 @@
-"""Turns the logs into rows, round by round, and gives back what lost its worker.
+"""Turns the logs into rows, round by round, gives back what lost its worker, and moves deliveries.
 
 Several stewards may run: every save only moves a row forward and every close counts once, so what
 two do at the same time is done once. Nobody waits for a steward to read a token.
@@ -15,6 +15,8 @@ import redis
 from django.db import DatabaseError, OperationalError, transaction
 
 from chatsite.api import stored
+from chatsite.catalogue import deliveries
+from chatsite.catalogue.keeping import Keeper
 from chatsite.chat import actions as chat
 from chatsite.gateway import actions as gateway
 from chatsite.gateway import journal
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 PAUSE = 0.4
 # Seconds between two looks for what was deleted long ago.
 PURGE_PAUSE = 3600.0
+# Seconds between two looks at what comes from the hub.
+DELIVERY_PAUSE = 1.0
 # Seconds in which workers may renew their leases after Redis was away, before any counts as lapsed.
 GRACE = 3.0
 
@@ -41,6 +45,8 @@ class Steward:
         self._growing: dict[UUID, Growth] = {}
         self._away = time.monotonic()
         self._purged = time.monotonic()
+        self._keeper = Keeper()
+        self._delivered = 0.0
 
     def run(self) -> None:
         while True:
@@ -60,9 +66,23 @@ class Steward:
         try:
             self._save()
             self._purge()
+            self._deliver()
         except DatabaseError:
             # What grew stays in memory and in the log until the database takes it.
             log.exception("The database does not take the answers; trying again.")
+
+    def _deliver(self) -> None:
+        """A fault there must not keep an answer from its row."""
+        if time.monotonic() - self._delivered < DELIVERY_PAUSE:
+            return
+        self._delivered = time.monotonic()
+        try:
+            deliveries.step()
+            self._keeper.look()
+        except DatabaseError:
+            raise
+        except Exception:
+            log.exception("The deliveries of models stand still; trying again.")
 
     def _purge(self) -> None:
         if time.monotonic() - self._purged > PURGE_PAUSE:
