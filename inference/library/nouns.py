@@ -1,5 +1,5 @@
-"""What the site and the workers say to each other about models that come and go: errands, questions,
-shapes. JSON outside, dataclasses inside."""
+"""What the site and the workers say to each other about models that come and go: errands,
+questions, shapes. JSON outside, dataclasses inside."""
 
 from __future__ import annotations
 
@@ -10,19 +10,27 @@ from typing import Any, Self
 
 
 class LibraryError(Exception):
-    """Something about a model's files that an admin can understand and mend. `kind` is stable, `facts`
-    fill the site's words; the text is for the log."""
+    """Something about a model's files that an admin can understand and mend. `kind` is stable,
+    `facts` fill the site's words; the text is for the log."""
 
     def __init__(self, kind: str, text: str = "", **facts: Any) -> None:
         super().__init__(text or kind)
         self.kind = kind
         self.facts = facts
 
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.facts, "kind": self.kind}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        facts = {key: value for key, value in data.items() if key not in {"kind", "text"}}
+        return cls(str(data.get("kind") or "unknown"), **facts)
+
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Where repositories are asked for. `permit` is the token, sealed for the worker's process alone
-    (inference.remote.permit); `hosts`: from which others a plain file may come."""
+    """Where repositories are asked for. `permit` is the token, sealed for the worker's process
+    alone (inference.remote.permit); `hosts`: from which others a plain file may come."""
 
     endpoint: str = "https://huggingface.co"
     permit: str = ""
@@ -37,8 +45,8 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
-    """A file of a model: its path within the repository or folder, its size in bytes (0: unknown) and
-    its SHA-256 as hex ("": unknown)."""
+    """A file of a model: its path within the repository or folder, its size in bytes (0: unknown)
+    and its SHA-256 as hex ("": unknown)."""
 
     path: str
     size: int = 0
@@ -51,9 +59,9 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Work of minutes or hours that one worker does. `kind`: download (`repo`, `revision`, `files`; or
-    `url`), import (`path`: a file, a folder or a bundle on that worker's machine), export (`folder`,
-    `files`, `about` for the manifest), remove (`folder`).
+    """Work of minutes or hours that one worker does. `kind`: download (`repo`, `revision`, `files`;
+    or `url`), import (`path`: a file, a folder or a bundle on that worker's machine), export
+    (`folder`, `files`, `path`, `about` for the manifest), remove (`folder`).
 
     `node`: the name of the worker that has to do it, "" for whoever comes first. `folder`: the name
     below the worker's folder of models where the files lie (see inference.library.store).
@@ -97,7 +105,8 @@ class ErrandState:
     """How an errand stands. `phase` while it runs: fetching, verifying, checking, testing, copying.
 
     `done` and `total` are bytes (0: unknown), `speed` bytes per second, `error` a LibraryError as
-    {"kind", ...facts}. `result` of a download or an import is a `Landed` as a dict.
+    {"kind", ...facts}; of one that runs: what it waits for to be over before it tries again.
+    `result` of a download or an import is a `Landed` as a dict.
     """
 
     id: str
@@ -118,8 +127,9 @@ class ErrandState:
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """What the need for memory and time follows from; 0 where nothing is known. `head_count_kv` and
-    `windows` have one number per layer: heads, and the tokens of the past that it sees (0: all)."""
+    """What the need for memory and time follows from; 0 where nothing is known. `head_count_kv`
+    and `windows` have one number per layer: heads, and the tokens of the past that it sees (0:
+    all)."""
 
     architecture: str = ""
     parameters: int = 0
@@ -152,9 +162,9 @@ class Shapes:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a worker's machine is for a forecast: bytes, bytes per second, names. `rates`: weights of a
-    quantization that its processor works through, in bytes per second, as measured; "" for the rest.
-    `graphics_free` is the memory of its graphics cards, 0 without one."""
+    """What a worker's machine is for a forecast: bytes, bytes per second, names. `rates`: weights
+    of a quantization that its processor works through, in bytes per second, as measured; "" for the
+    rest. `graphics_free` is the memory of its graphics cards, 0 without one."""
 
     memory_total: int = 0
     memory_free: int = 0
@@ -176,9 +186,9 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One quantization of a repository as it can be had: all files that belong together, the first one
-    being what the engine is given. `format`: gguf or safetensors. `shapes`: of its header, None where
-    that could not be read."""
+    """One quantization of a repository as it can be had: all files that belong together, the first
+    one being what the engine is given. `format`: gguf or safetensors. `shapes`: of its header, None
+    where that could not be read."""
 
     quant: str
     format: str
@@ -199,9 +209,40 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository of the hub as it can be had: `revision` is the commit that its name led to.
+
+    `gated`: "", auto or manual; `open`: whether its files may be fetched with what we have.
+    `aside`: files that a variant needs for pictures and the like (mmproj), for none chosen.
+    """
+
+    repo: str
+    revision: str = ""
+    gated: str = ""
+    open: bool = True
+    private: bool = False
+    licence: str = ""
+    task: str = ""
+    tags: tuple[str, ...] = ()
+    downloads: int = 0
+    likes: int = 0
+    updated: str = ""
+    variants: tuple[Variant, ...] = ()
+    aside: tuple[FileRef, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        known = _known(cls, data)
+        known["tags"] = tuple(data.get("tags") or ())
+        known["variants"] = tuple(Variant.from_dict(each) for each in data.get("variants") or ())
+        known["aside"] = tuple(FileRef.from_dict(each) for each in data.get("aside") or ())
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
 class Landed:
-    """A model that has arrived on a worker's disk and was found good: `folder` and `file` are its place
-    (a catalogue's source is {"store": "<folder>/<file>"}), `engine` what runs it."""
+    """A model that has arrived on a worker's disk and was found good: `folder` and `file` are its
+    place (a catalogue's source is {"store": "<folder>/<file>"}), `engine` what runs it."""
 
     folder: str
     file: str
