@@ -132,7 +132,7 @@ def _begin(user: User | None, kind: Kind, **fields: Any) -> Delivery:
         with transaction.atomic():
             row.save()
     except IntegrityError:
-        raise UnderwayError from None
+        raise UnderwayError(_twin(row)) from None
     transaction.on_commit(lambda: _enter(row))
     transaction.on_commit(tell)
     return row
@@ -143,6 +143,11 @@ def subject(row: Delivery) -> str:
     about = [row.folder] if row.folder else [row.url or row.path, row.node]
     written = [row.path] if row.kind == Kind.EXPORT else []
     return hashlib.sha256("\n".join([*about, *written]).encode()).hexdigest()
+
+
+def _twin(row: Delivery) -> UUID | None:
+    same = Delivery.objects.live().filter(subject=row.subject)
+    return same.values_list("pk", flat=True).first()
 
 
 def pause(pk: UUID) -> None:
@@ -184,8 +189,9 @@ def retry(pk: UUID) -> None:
         with transaction.atomic():
             row.save()
     except IntegrityError:
-        raise UnderwayError from None
-    transaction.on_commit(lambda: _enter(row))
+        raise UnderwayError(_twin(row)) from None
+    # Before the row is seen as live: the steward would take the old end for the new one.
+    _enter(row)
     transaction.on_commit(tell)
 
 
@@ -273,13 +279,24 @@ def settle(pk: UUID, state: ErrandState) -> None:
     """Move a row to what its worker says; what has arrived becomes a model, once."""
     with transaction.atomic():
         row = Delivery.objects.select_for_update().filter(pk=pk).first()
-        if row is None or not row.is_live or not _take(row, state):
+        if row is None or not row.is_live:
+            return
+        _remind(row, state)
+        if not _take(row, state):
             return
         if row.state == State.DONE and row.kind in (Kind.DOWNLOAD, Kind.IMPORT):
             row.model = landing.land(row)
             transaction.on_commit(lambda: notices.publish(None, "models"))
         row.save(update_fields=[*MOVED, "model"])
         transaction.on_commit(tell)
+
+
+def _remind(row: Delivery, state: ErrandState) -> None:
+    """A wish that Redis did not hear is said again."""
+    if state.state in Delivery.LIVE and row.wish and state.state != State.PAUSED:
+        _tell_worker(row)
+    elif state.state == State.PAUSED and row.wish != "pause":
+        _tell_worker(row)
 
 
 def _take(row: Delivery, state: ErrandState) -> bool:

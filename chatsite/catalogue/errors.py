@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -67,10 +69,14 @@ class AliasTakenError(Refused):
 
 
 class UnderwayError(Refused):
-    """`delivery`: the one that is about the same, None where it has just ended."""
+    """`delivery`: the id of the one that is about the same, None where it has just ended."""
 
     kind = "underway"
     text = _("The same is under way already.")
+
+    def __init__(self, delivery: UUID | None = None) -> None:
+        super().__init__(delivery)
+        self.delivery = delivery
 
 
 class HereAlreadyError(Refused):

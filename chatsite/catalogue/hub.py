@@ -14,7 +14,8 @@ from chatsite.gateway.library import Hub
 from chatsite.gateway.upstream import LockedError, Permit, Trouble
 
 USUAL = Hub().endpoint
-HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*(?::\d{1,5})?")
+# Of this host, of all below it (".example.com"), or at another port.
+HOST = re.compile(r"(?=.{1,253}$)(?:\*?\.)?[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*(?::\d{1,5})?")
 MOST_HOSTS = 50
 
 
