@@ -293,9 +293,8 @@ def settle(pk: UUID, state: ErrandState) -> None:
 
 def _remind(row: Delivery, state: ErrandState) -> None:
     """A wish that Redis did not hear is said again."""
-    if state.state in Delivery.LIVE and row.wish and state.state != State.PAUSED:
-        _tell_worker(row)
-    elif state.state == State.PAUSED and row.wish != "pause":
+    unheard = row.wish != "pause" if state.state == State.PAUSED else bool(row.wish)
+    if unheard and state.state in Delivery.LIVE:
         _tell_worker(row)
 
 
