@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from chatsite.catalogue import curated
 from chatsite.catalogue.curated import Entry, Text
@@ -86,7 +86,7 @@ def _covers(text: str, run: str) -> bool:
     return len(run) in reached
 
 
-@cache
+@lru_cache(maxsize=2000)
 def _index(entry: Entry) -> Index:
     name = _pieces(f"{entry.name} {entry.family}")
     words = {*name, *_pieces(" ".join([entry.repo, entry.base, entry.licence, entry.format]))}
