@@ -114,15 +114,16 @@ def test_sizes_are_as_they_were_read() -> None:
 
 
 def test_of_quantizations_more_bits_are_more_bytes() -> None:
-    """A slip of a unit would be ten per cent or a thousandfold."""
+    """A wrong unit, or a size in the wrong line."""
     for entry in curated.entries():
         sizes = {offer.quant: offer.size for offer in entry.offers if offer.size}
         if "Q4_K_M" in sizes and "Q8_0" in sizes:
             assert 1.05 < sizes["Q8_0"] / sizes["Q4_K_M"] < 2.1, entry.key
         weights = entry.shapes.parameters
-        for quant, bits in (("Q4_K_M", (4.2, 6.5)), ("Q8_0", (7.5, 9.5))):
-            # Of the smallest a large part is the vocabulary, in other types than the name says.
-            if quant in sizes and weights > 2_000_000_000:
+        for quant, bits in (("Q4_K_M", (3.5, 9)), ("Q8_0", (6.5, 11))):
+            # Wide: of the smallest a large part is the vocabulary, in other types than the name
+            # says, and what reads images is counted with some and lies in a file of its own.
+            if quant in sizes and weights:
                 assert bits[0] < sizes[quant] * 8 / weights < bits[1], (entry.key, quant)
 
 
