@@ -205,14 +205,18 @@ def _stamp(path: Path) -> tuple[int, int]:
 # The vocabulary of a large model takes a tenth of a second to walk over.
 @lru_cache(maxsize=256)
 def _read(path: Path, stamp: tuple[int, int]) -> Header:
-    size = stamp[0]
     with path.open("rb") as file:
-        reader = Reader(file, size)
-        tensor_count, key_count = _begin(reader)
-        values = dict(_values(reader, key_count))
-        if len(values) < key_count:
-            raise GgufError("value", "A key stands there twice.")
-        return _header(values, _tensors(reader, tensor_count, values, size), size)
+        return read_open(file, stamp[0])
+
+
+def read_open(file: BinaryIO, size: int) -> Header:
+    """The header of one file, which needs to lie nowhere: `read` and `seek` are all that is used."""
+    reader = Reader(file, size)
+    tensor_count, key_count = _begin(reader)
+    values = dict(_values(reader, key_count))
+    if len(values) < key_count:
+        raise GgufError("value", "A key stands there twice.")
+    return _header(values, _tensors(reader, tensor_count, values, size), size)
 
 
 def _begin(reader: Reader) -> tuple[int, int]:
