@@ -125,6 +125,13 @@ def _name(model: Model, wanted: Sequence[str]) -> None:
     Alias.objects.bulk_create([Alias(name=name, model=model) for name in sorted(names - known)])
 
 
+def call(model: str, name: str) -> None:
+    """Another name for a model, where it is free."""
+    found = aliases.find(model)
+    if found and aliases.is_name(name) and not aliases.taken(name):
+        Alias.objects.create(name=name, model=found)
+
+
 def enable(pk: int, *, on: bool) -> None:
     Model.objects.filter(pk=pk).update(enabled=on)
     transaction.on_commit(tell)

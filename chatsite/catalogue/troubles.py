@@ -24,6 +24,10 @@ SENTENCES = {
         "The hub knows no such repository, revision or file. Check the name; some repositories "
         "are shown only to those who enter a token under Hub."
     ),
+    "no_variant": _(
+        "This repository has no such quantization or file. Look at its page on the hub, or leave "
+        "the quantization out to get the recommended one."
+    ),
     "rate_limited": _(
         "The hub gets too many requests from this address just now. Try again later; with a token "
         "under Hub the limits are higher."

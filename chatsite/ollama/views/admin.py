@@ -3,21 +3,25 @@ one."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from chatsite.accounts.models import User
 from chatsite.api import body
 from chatsite.api.access import identify
 from chatsite.api.errors import ApiError
 from chatsite.api.waiting import in_thread
-from chatsite.catalogue import actions
-from chatsite.catalogue.models import Model
-from chatsite.ollama.names import unknown, wanted
+from chatsite.catalogue import actions, aliases, library
+from chatsite.catalogue.errors import HereAlreadyError, UnderwayError
+from chatsite.catalogue.models import Delivery, Model
+from chatsite.gateway.library import LibraryError
+from chatsite.ollama import pulling
+from chatsite.ollama.names import LATEST, unknown, wanted
 from chatsite.ollama.streams import LINES, line
 from chatsite.ollama.views.calling import OllamaView, reply
 from chatsite.ollama.views.models import NameBody
-
-DONE = {"status": "success"}
 
 
 class PullBody(NameBody):
@@ -28,22 +32,28 @@ class Pull(OllamaView):
     """`POST /api/pull`. A model that is here already is done at once."""
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
-        asked = await in_thread(pull, request)
+        asked, pk = await in_thread(pull, request)
         if not asked.stream:
-            return reply(DONE)
-        return HttpResponse(line({"status": "pulling manifest"}) + line(DONE), content_type=LINES)
+            row = await pulling.whole(pk) if pk else None
+            failed = row is not None and row.state != Delivery.State.DONE
+            return reply(pulling.end(row), 500) if failed and row else reply(pulling.DONE)
+        if pk is None:
+            both = line(pulling.BEGUN) + line(pulling.DONE)
+            return HttpResponse(both, content_type=LINES)
+        quick = {"X-Accel-Buffering": "no"}
+        return StreamingHttpResponse(pulling.lines(pk), content_type=LINES, headers=quick)
 
 
 class Delete(OllamaView):
-    """`DELETE /api/delete`. The entry goes; a file of weights stays where it is."""
+    """`DELETE /api/delete`. The entry goes, and what came through the library leaves the disk."""
 
     async def delete(self, request: HttpRequest) -> HttpResponseBase:
         await in_thread(delete, request)
         return HttpResponse()
 
 
-def check(request: HttpRequest) -> None:
-    """An admin's own key, and one that is not made for some models only."""
+def check(request: HttpRequest) -> User:
+    """An admin with a key of their own, and one that is not made for some models only."""
     caller = identify(request)
     if caller.key is None or not caller.user.is_staff or caller.key.allowed:
         message = (
@@ -51,29 +61,38 @@ def check(request: HttpRequest) -> None:
             "Being on the same machine is not enough for it."
         )
         raise ApiError(403, "admin_only", message)
+    return caller.user
 
 
-def pull(request: HttpRequest) -> PullBody:
-    check(request)
+def pull(request: HttpRequest) -> tuple[PullBody, UUID | None]:
+    """The delivery to follow; None where the model is here."""
+    user = check(request)
     asked = body.read(request, PullBody)
-    if entry(asked.model) is None:
-        message = (
-            f"pull model manifest: '{asked.model[:200]}' is not on this site, and this call cannot "
-            "download models yet. An admin adds a model file that is on the server at /admin/."
-        )
-        raise ApiError(404, "model_not_found", message)
-    return asked
+    if entry(asked.model) is not None:
+        return asked, None
+    # Under the name by which it was pulled, programs ask for it.
+    about = {"aliases": [asked.model]}
+    try:
+        return asked, library.pull(user, asked.model.removesuffix(LATEST), about).pk
+    except HereAlreadyError as here:
+        actions.call(here.model, asked.model)
+        return asked, None
+    except UnderwayError as underway:
+        return asked, underway.delivery
+    except LibraryError as error:
+        raise pulling.refused(error) from None
 
 
 def delete(request: HttpRequest) -> None:
-    check(request)
+    user = check(request)
     name = body.read(request, NameBody).model
     found = entry(name)
     if found is None:
         raise unknown(name)
-    actions.remove(found)
+    actions.remove(found, user)
 
 
 def entry(name: str) -> Model | None:
-    """Also one that is switched off."""
-    return Model.objects.filter(name__in=wanted(name)).order_by("-name").first()
+    """Also one that is switched off, and by any of its names."""
+    found = (aliases.find(each) for each in wanted(name))
+    return next((model for model in found if model), None)

@@ -1,0 +1,129 @@
+"""What an admin asks of the hub before anything is fetched: what there is, what it would need on
+the machines that are here, and which of it to take. A worker asks the hub, never this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chatsite.accounts.models import User
+from chatsite.catalogue import deliveries, hub
+from chatsite.catalogue.models import Delivery
+from chatsite.gateway import library
+from chatsite.gateway.engines import WorkerState
+from chatsite.gateway.library import LibraryError, Machine, Variant
+
+# Tokens of a conversation for which the need is told where nobody chose.
+CONTEXT = 8192
+# Seconds that somebody waits for the hub, with all that the worker reads of a repository.
+PATIENCE = 30.0
+# The best first.
+VERDICTS = ("runs_well", "runs_slowly", "unknown", "no_engine", "does_not_fit")
+
+Card = tuple[WorkerState, Machine]
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository at one commit, as a worker read it. `gated`: whether its owner lets only those
+    in who have accepted the terms."""
+
+    repo: str
+    revision: str
+    variants: tuple[Variant, ...]
+    gated: bool = False
+    licence: str = ""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Repository:
+        return cls(
+            repo=str(data.get("repo") or ""),
+            revision=str(data.get("revision") or ""),
+            variants=tuple(Variant.from_dict(each) for each in data.get("variants") or ()),
+            gated=bool(data.get("gated")),
+            licence=str(data.get("licence") or ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a variant would run on the machine that suits it best. `node` "": nobody has reported."""
+
+    variant: Variant
+    forecast: library.Forecast
+    node: str = ""
+    recommended: bool = False
+
+
+def parse(text: str) -> library.Wanted:
+    """What was typed or pasted. LibraryError where that is no model, or on no allowed host."""
+    return library.parse(text, hub.told())
+
+
+def search(query: str, limit: int = 30) -> list[dict[str, Any]]:
+    """Repositories of the hub, as it orders them. LibraryError where nobody can be asked."""
+    told = library.ask("search", timeout=PATIENCE, hub=hub.told(), query=query, limit=limit)
+    return list(told.get("found") or ())
+
+
+def look(repo: str, revision: str = "") -> Repository:
+    """LibraryError where it is not there, not ours to see, or nobody can be asked."""
+    told = library.ask("look", timeout=PATIENCE, hub=hub.told(), repo=repo, revision=revision)
+    return Repository.from_dict({"repo": repo, **told})
+
+
+def fits(
+    variants: Sequence[Variant], cards: Sequence[Card] | None = None, context: int = CONTEXT
+) -> list[Fit]:
+    """Each on the machine where it runs best, the one to take marked. It asks nobody but Redis."""
+    known = library.cards() if cards is None else cards
+    found = [_best(variant, known, context) for variant in variants]
+    chosen = library.recommend([(fit.variant, fit.forecast) for fit in found])
+    return [
+        Fit(fit.variant, fit.forecast, fit.node, recommended=number == chosen)
+        for number, fit in enumerate(found)
+    ]
+
+
+def _best(variant: Variant, cards: Sequence[Card], context: int) -> Fit:
+    found = [
+        Fit(variant, library.forecast(variant, machine, context), worker.name)
+        for worker, machine in cards
+    ]
+    return min(found, key=_rank, default=Fit(variant, library.Forecast()))
+
+
+def _rank(fit: Fit) -> tuple[int, float]:
+    verdict = fit.forecast.verdict
+    place = VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
+    return place, -(fit.forecast.tokens_per_second or 0.0)
+
+
+def pull(
+    user: User | None, text: str, about: dict[str, Any] | None = None, context: int = CONTEXT
+) -> Delivery:
+    """Begin to fetch what was typed: of a repository the quantization or the file that was named,
+    else the recommended one. LibraryError or Refused where that cannot be."""
+    wanted = parse(text)
+    if wanted.url:
+        return deliveries.begin_file(user, wanted.url, about)
+    found = look(wanted.repo, wanted.revision)
+    variant = choose(found, wanted, context)
+    told = {"licence": found.licence, **(about or {})}
+    return deliveries.begin_download(user, found.repo, found.revision, variant, told)
+
+
+def choose(found: Repository, wanted: library.Wanted, context: int = CONTEXT) -> Variant:
+    """LibraryError `missing` where the repository has no such variant."""
+    if wanted.file:
+        paths = [(v, {file.path for file in v.files}) for v in found.variants]
+        named = [variant for variant, files in paths if wanted.file in files]
+    elif wanted.quant:
+        named = [v for v in found.variants if v.quant.upper() == wanted.quant.upper()]
+    else:
+        offers = fits(found.variants, context=context)
+        named = [fit.variant for fit in offers if fit.recommended] or list(found.variants)
+    if not named:
+        raise LibraryError("no_variant", repo=found.repo, quants=[v.quant for v in found.variants])
+    return named[0]
