@@ -21,6 +21,7 @@ from inference.budget import Budget
 from inference.contract import TASKS
 from inference.engines.registry import ENGINES
 from inference.hardware import measure
+from inference.library.errands import Errands
 from inference.plans import sweep
 from inference.runner import Host
 from inference.settings import Settings
@@ -43,6 +44,7 @@ class Pool:
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._badge: Badge | None = None
+        self.errands = Errands(settings, self._client, lambda: self.badge)
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
 
     @property
@@ -55,6 +57,7 @@ class Pool:
 
     def start(self) -> None:
         self._watcher.start()
+        self.errands.start()
 
     def ring(self, model: str) -> None:
         """Wake the Host of a model; make it where there is none."""
@@ -75,10 +78,12 @@ class Pool:
         self._ending.set()
         with self._lock:
             hosts = list(self._hosts.values())
+        self.errands.stop()
         for host in hosts:
             host.stop()
         for host in hosts:
             host.close()
+        self.errands.close()
         if self._watcher.is_alive():
             self._watcher.join(timeout=2)
         if self._badge:

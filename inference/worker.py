@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_ready, worker_shutdown
 
+from inference.library import ledger
 from inference.pool import Pool
 from inference.settings import current
 
@@ -47,3 +48,15 @@ def end(**_: Any) -> None:
 def ring(model: str) -> None:
     """Something waits for this model, or one of its generations shall stop."""
     pool.ring(model)
+
+
+@app.task(name=ledger.ERRAND)
+def errand(id: str) -> None:
+    """An errand waits, or somebody wants it otherwise."""
+    pool.errands.ring()
+
+
+@app.task(name=ledger.QUESTION)
+def question(id: str) -> None:
+    """Somebody awaits an answer about models."""
+    pool.errands.ring()

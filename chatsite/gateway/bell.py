@@ -29,3 +29,11 @@ def ring(model: str) -> None:
         app.send_task(RING, args=[model], queue=QUEUE, expires=10, retry=False)
     except OperationalError:
         log.warning("The ring for %s was lost: the broker does not answer.", model)
+
+
+def call(task: str, id: str) -> None:
+    """The same for what a worker does beside answers."""
+    try:
+        app.send_task(task, args=[id], queue=QUEUE, expires=10, retry=False)
+    except OperationalError:
+        log.warning("The ring for %s was lost: the broker does not answer.", id)
