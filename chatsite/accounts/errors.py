@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -54,3 +56,34 @@ class TooManyKeysError(Refused):
             "Revoke one that you do not need any more."
         )
         self.text = words % {"limit": limit}
+
+
+class GroupNameTakenError(Refused):
+    kind = "group_name_taken"
+    text = _("There is a group with this name already.")
+
+
+class NobodyError(Refused):
+    """`names`: of nobody; none where no name was given."""
+
+    kind = "nobody"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = names
+        self.text = gettext("Enter the name of somebody who has an account here.")
+        if names:
+            words = gettext("Nobody here has this name: %(names)s")
+            self.text = words % {"names": ", ".join(names)}
+
+
+class GroupInUseError(Refused):
+    """`names`: of what is open to this group."""
+
+    kind = "group_in_use"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = names
+        words = gettext("First choose who else may use these models: %(names)s")
+        self.text = words % {"names": ", ".join(names)}

@@ -166,6 +166,16 @@ class InvitationForm(PlainForm):
     max_uses = forms.IntegerField(label=_("Accounts"), min_value=1, max_value=1000, initial=1)
 
 
+class GroupForm(PlainForm):
+    """What a group is called."""
+
+    name = forms.CharField(
+        label=pgettext_lazy("of a thing", "Name"),
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
 class KeyForm(PlainForm):
     """A new API key: what it is for, how long it works, what it opens."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from chatsite.accounts.views import entry, keys, people, personal, site
+from chatsite.accounts.views import entry, groups, keys, people, personal, site
 
 urlpatterns = [
     path("setup", entry.setup, name="setup"),
@@ -30,6 +30,13 @@ urlpatterns = [
     path("settings/users/<int:pk>/demote", people.demote, name="users-demote"),
     path("settings/users/<int:pk>/delete", people.delete, name="users-delete"),
     path("settings/users/keys/<int:pk>/revoke", keys.revoke_for, name="users-key-revoke"),
+    path("settings/groups", groups.groups, name="groups"),
+    path("settings/groups/new", groups.add, name="groups-add"),
+    path("settings/groups/<int:pk>", groups.group, name="groups-one"),
+    path("settings/groups/<int:pk>/rename", groups.rename, name="groups-rename"),
+    path("settings/groups/<int:pk>/people", groups.put_in, name="groups-put"),
+    path("settings/groups/<int:pk>/take", groups.take_out, name="groups-take"),
+    path("settings/groups/<int:pk>/delete", groups.delete, name="groups-delete"),
     path("settings/site", site.site, name="site"),
     path("settings/site/policy", site.policy, name="site-policy"),
     path("settings/site/invite", site.invite, name="site-invite"),

@@ -12,7 +12,8 @@ class CatalogueConfig(AppConfig):
 
     def ready(self) -> None:
         # Models are not loaded before this point.
-        from chatsite.accounts import offers
-        from chatsite.catalogue import actions
+        from chatsite.accounts import groups, offers
+        from chatsite.catalogue import actions, audience
 
         offers.declare(actions.usable_names)
+        groups.declare(audience.opened_by)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.contrib.auth.models import Group
+
 from chatsite.accounts import actions as accounts
 from chatsite.accounts import keys
 from chatsite.accounts.models import User
@@ -82,6 +84,12 @@ def provider(_: User) -> Thing:
     return Thing((row.pk,))
 
 
+def group(owner: User) -> Thing:
+    row, _new = Group.objects.get_or_create(name="Readers")
+    sent = {"name": owner.username, "names": owner.username}
+    return Thing((row.pk,), [{}, sent])
+
+
 # Somebody's own: for everybody else it is not there.
 OWNED: dict[str, Maker] = {
     "conversation": conversation,
@@ -113,6 +121,11 @@ ADMIN: dict[str, Maker] = {
     "users-delete": person,
     "users-key-revoke": key,
     "usage-person": person,
+    "groups-one": group,
+    "groups-rename": group,
+    "groups-put": group,
+    "groups-take": group,
+    "groups-delete": group,
     "site-revoke": invitation,
     "providers-one": provider,
     "providers-models": provider,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
@@ -13,7 +14,7 @@ from chatsite.accounts.models import ApiKey, Invitation, User
 def admin_addresses() -> list[str]:
     """Every address of the admin, found in the address book itself: a new page cannot hide."""
     names = (str(entry.name) for entry in urls.urlpatterns)
-    return sorted(name for name in names if name.startswith(("users", "site")))
+    return sorted(name for name in names if name.startswith(("users", "groups", "site")))
 
 
 def address_of(name: str, pk: int) -> str:
@@ -24,8 +25,9 @@ def address_of(name: str, pk: int) -> str:
 
 
 def test_it_works(alice_client: Client, bob: User) -> None:
-    # Of a key the number stands in the address, where the other pages have a person's.
+    # Of a key or a group the number stands in the address, where the other pages have a person's.
     ApiKey.objects.create(pk=bob.pk, user=bob, prefix="cs-", hash="0")
+    Group.objects.create(pk=bob.pk, name="Readers")
     names = admin_addresses()
     assert {"users", "users-add", "users-disable", "users-delete", "site-invite"} <= set(names)
     codes = {alice_client.get(address_of(name, bob.pk)).status_code for name in names}
@@ -37,9 +39,10 @@ def test_bob_is_refused(name: str, alice: User, bob: User, bob_client: Client) -
     address = address_of(name, alice.pk)
     before = list(User.objects.order_by("pk").values_list())
     assert bob_client.get(address).status_code == 403
-    form = {"username": "charlie", "sign_up": "open", "days": "7", "max_uses": "1"}
+    form = {"username": "charlie", "sign_up": "open", "days": "7", "max_uses": "1", "name": "x"}
     assert bob_client.post(address, form).status_code == 403
     assert list(User.objects.order_by("pk").values_list()) == before
+    assert not Group.objects.exists()
     assert not Invitation.objects.exists()
 
 
