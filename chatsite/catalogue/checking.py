@@ -6,11 +6,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
-from chatsite.catalogue import finding, library
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from chatsite.catalogue import finding, library, troubles
 from chatsite.catalogue.curated import Entry, Offer
-from chatsite.catalogue.library import Repository
-from chatsite.gateway.library import LibraryError
+from chatsite.gateway.library import LibraryError, Repository
 
 # Asks the hub for a repository by its name.
 Look = Callable[[str], Repository]
@@ -21,26 +25,39 @@ LONGEST = 30 * 60.0
 HOPELESS = frozenset({"no_worker", "broker"})
 # Trouble that a repository has, in contrast to the hub or the way to it.
 ITS_OWN = frozenset({"missing", "gated", "no_access"})
-ANSWERS = ITS_OWN | {"file", "size", "licence"}
 # In a row: then the hub is away, and asking on would only take time.
 MOST_FAILURES = 3
 # Sizes that were read as text are rounded to a tenth of a unit, so the small ones are coarse.
 ROUNDED = 0.06
+SENTENCES = {
+    "file": _("%(what)s is not there any more"),
+    "size": _("%(what)s has %(found)s bytes, the list says %(told)s"),
+    "licence": _("the licence is %(found)s, the list says %(told)s"),
+    "gated": _("people have to accept its terms first, which the list does not say"),
+    "open": _("it is open, the list says that people have to accept its terms first"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`kind`: missing, no_access, gated, file, size, licence; or that of a LibraryError, then the
-    question was not answered. `told` and `found` are the list's and the hub's, as text."""
+    """`kind`: file, size, licence, gated, open; or that of the LibraryError which was the answer.
+    `what`: a file; `told` and `found`: what the list says, and the hub."""
 
     kind: str
     what: str = ""
     told: str = ""
     found: str = ""
+    error: dict[str, Any] | None = None
 
     def __str__(self) -> str:
-        line = f"{self.kind} {self.what}".strip()
-        return f"{line}: {self.told or 'unknown'} -> {self.found}" if self.found else line
+        if self.error:
+            return troubles.explain(self.error)
+        unknown = gettext("nothing")
+        return str(SENTENCES[self.kind]) % {
+            "what": self.what,
+            "told": self.told or unknown,
+            "found": self.found,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +68,9 @@ class Report:
     differences: tuple[Difference, ...] = ()
 
     def lines(self) -> list[str]:
-        state = "differs" if self.differences else "ok"
-        if any(each.kind not in ANSWERS for each in self.differences):
-            state = "failed"
-        return [f"{state:8}{self.entry.repo}", *(f"        {each}" for each in self.differences)]
+        if not self.differences:
+            return [gettext("%(repo)s: as the list says") % {"repo": self.entry.repo}]
+        return [f"{self.entry.repo}:", *(f"  {each}" for each in self.differences)]
 
 
 def run(write: Callable[[str], object], query: str = "", look: Look | None = None) -> bool:
@@ -65,7 +81,8 @@ def run(write: Callable[[str], object], query: str = "", look: Look | None = Non
         seen, good = seen + 1, good + (not report.differences)
         for line in report.lines():
             write(line)
-    write(f"{good} of {len(entries)} as the list says, {len(entries) - seen} not looked up.")
+    words = gettext("%(good)d of %(all)d as the list says, %(left)d not looked up.")
+    write(words % {"good": good, "all": len(entries), "left": len(entries) - seen})
     return good == len(entries)
 
 
@@ -79,7 +96,7 @@ def check(entries: Iterable[Entry], look: Look | None = None) -> Iterator[Report
             yield Report(entry, tuple(differences(entry, look(entry.repo))))
             failures = 0
         except LibraryError as error:
-            yield Report(entry, (Difference(error.kind, _facts(error)),))
+            yield Report(entry, (Difference(error.kind, error=error.to_dict()),))
             failures = 0 if error.kind in ITS_OWN else failures + 1
             if error.kind in HOPELESS | {"rate_limited"} or failures >= MOST_FAILURES:
                 return
@@ -89,13 +106,13 @@ def check(entries: Iterable[Entry], look: Look | None = None) -> Iterator[Report
 
 def differences(entry: Entry, found: Repository) -> Iterator[Difference]:
     # Where the list does not know, what is open is no news.
-    if found.gated != bool(entry.gated):
-        told = {None: "", True: "gated", False: "open"}[entry.gated]
-        yield Difference("gated", told=told, found="gated" if found.gated else "open")
+    if bool(found.gated) != bool(entry.gated):
+        yield Difference("gated" if found.gated else "open")
     if found.licence and found.licence not in entry.licence.split(", "):
         yield Difference("licence", told=entry.licence, found=found.licence)
-    sizes = {file.path: file.size for variant in found.variants for file in variant.files}
-    for offer in entry.offers:
+    weights = (file for variant in found.variants for file in variant.files)
+    sizes = {file.path: file.size for file in chain(weights, found.aside)}
+    for offer in chain(entry.offers, entry.projectors):
         yield from _compare(offer, sizes)
 
 
@@ -106,13 +123,8 @@ def _compare(offer: Offer, sizes: Mapping[str, int]) -> Iterator[Difference]:
         return
     found = sum(sizes[path] for path in offer.files)
     if offer.size and found and not _same(offer, found):
-        sign = "" if offer.exact else "about "
-        yield Difference("size", offer.files[0], f"{sign}{offer.size}", str(found))
+        yield Difference("size", offer.files[0], str(offer.size), str(found))
 
 
 def _same(offer: Offer, found: int) -> bool:
     return found == offer.size if offer.exact else abs(found - offer.size) <= ROUNDED * found
-
-
-def _facts(error: LibraryError) -> str:
-    return ", ".join(f"{key} {value}" for key, value in sorted(error.facts.items()))

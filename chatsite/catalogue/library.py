@@ -3,7 +3,7 @@ the machines that are here, and which of it to take. A worker asks the hub, neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from chatsite.catalogue import deliveries, hub
 from chatsite.catalogue.models import Delivery
 from chatsite.gateway import library
 from chatsite.gateway.engines import WorkerState
-from chatsite.gateway.library import LibraryError, Machine, Variant
+from chatsite.gateway.library import LibraryError, Machine, Repository, Variant
 
 # Tokens of a conversation for which the need is told where nobody chose.
 CONTEXT = 8192
@@ -22,28 +22,6 @@ PATIENCE = 30.0
 VERDICTS = ("runs_well", "runs_slowly", "unknown", "no_engine", "does_not_fit")
 
 Card = tuple[WorkerState, Machine]
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """One repository at one commit, as a worker read it. `gated`: whether its owner lets only those
-    in who have accepted the terms."""
-
-    repo: str
-    revision: str
-    variants: tuple[Variant, ...]
-    gated: bool = False
-    licence: str = ""
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Repository:
-        return cls(
-            repo=str(data.get("repo") or ""),
-            revision=str(data.get("revision") or ""),
-            variants=tuple(Variant.from_dict(each) for each in data.get("variants") or ()),
-            gated=bool(data.get("gated")),
-            licence=str(data.get("licence") or ""),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +39,16 @@ def parse(text: str) -> library.Wanted:
     return library.parse(text, hub.told())
 
 
-def search(query: str, limit: int = 30) -> list[dict[str, Any]]:
+def search(query: str, limit: int = 30) -> list[Repository]:
     """Repositories of the hub, as it orders them. LibraryError where nobody can be asked."""
     told = library.ask("search", timeout=PATIENCE, hub=hub.told(), query=query, limit=limit)
-    return list(told.get("found") or ())
+    return [Repository.from_dict(each) for each in told]
 
 
 def look(repo: str, revision: str = "") -> Repository:
     """LibraryError where it is not there, not ours to see, or nobody can be asked."""
     told = library.ask("look", timeout=PATIENCE, hub=hub.told(), repo=repo, revision=revision)
-    return Repository.from_dict({"repo": repo, **told})
+    return Repository.from_dict(told)
 
 
 def fits(

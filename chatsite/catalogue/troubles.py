@@ -87,6 +87,7 @@ SENTENCES = {
     "in_use": _("The model is in use just now."),
     # This site
     "no_worker": _("No worker is running just now. Wait a moment, or look at Machines."),
+    "no_answer": _("No worker has answered in time. Try again in a moment."),
     "broker": _("The message broker does not answer. Is the site running?"),
     "worker_lost": _("The worker stopped several times while it did this. Try again."),
     "disk_error": _("The disk reports an error. Check it, then try again."),

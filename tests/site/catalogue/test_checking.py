@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from chatsite.catalogue import checking, curated
+from chatsite.catalogue import checking, curated, troubles
 from chatsite.catalogue.curated import Entry
-from chatsite.catalogue.library import Repository
-from chatsite.gateway.library import FileRef, LibraryError, Variant
+from chatsite.gateway.library import FileRef, LibraryError, Repository, Variant
 
 EXACT = "ggml-org/gpt-oss-20b-GGUF"
 ROUNDED = "Qwen/Qwen3-8B-GGUF"
@@ -30,7 +30,8 @@ def as_told(told: Entry) -> Repository:
         files = (FileRef(first, offer.size), *(FileRef(path) for path in others))
         variants.append(Variant(offer.quant, told.format, files))
     licence = told.licence.split(", ")[0]
-    return Repository(told.repo, "c0ffee", tuple(variants), bool(told.gated), licence)
+    aside = tuple(FileRef(each.files[0], each.size) for each in told.projectors)
+    return Repository(told.repo, licence=licence, variants=tuple(variants), aside=aside)
 
 
 def look(repo: str) -> Repository:
@@ -63,41 +64,50 @@ def test_it_works() -> None:
     lines: list[str] = []
     assert checking.run(lines.append, look=look)
     assert lines[-1] == "79 of 79 as the list says, 0 not looked up."
-    assert lines[0] == "ok      Qwen/Qwen2.5-7B-Instruct"
+    assert lines[0] == "Qwen/Qwen2.5-7B-Instruct: as the list says"
 
 
 def test_only_what_the_words_find() -> None:
     lines: list[str] = []
     assert checking.run(lines.append, "gpt-oss 120b", look)
     assert lines == [
-        f"ok      {EXACT.replace('20b', '120b')}",
+        "ggml-org/gpt-oss-120b-GGUF: as the list says",
         "1 of 1 as the list says, 0 not looked up.",
     ]
 
 
 def test_a_file_that_is_gone() -> None:
     found = look(ROUNDED)
-    assert told(replace(found, variants=found.variants[1:])) == ["file Qwen3-8B-Q4_K_M.gguf"]
+    assert told(replace(found, variants=found.variants[1:])) == [
+        "Qwen3-8B-Q4_K_M.gguf is not there any more"
+    ]
 
 
 def test_a_part_that_is_gone() -> None:
     found = look("ggml-org/gpt-oss-120b-GGUF")
     whole = found.variants[0]
     less = replace(found, variants=(replace(whole, files=whole.files[:-1]),))
-    assert told(less) == ["file gpt-oss-120b-mxfp4-00003-of-00003.gguf"]
+    assert told(less) == ["gpt-oss-120b-mxfp4-00003-of-00003.gguf is not there any more"]
+
+
+def test_what_reads_images_is_looked_for_too() -> None:
+    found = look("unsloth/Qwen3.5-4B-GGUF")
+    assert told(found) == []
+    assert told(replace(found, aside=())) == ["mmproj-F16.gguf is not there any more"]
 
 
 def test_an_exact_size_has_to_be_exact() -> None:
     found = grown(look(EXACT), 1.000001)
     (line,) = told(found)
-    assert line == "size gpt-oss-20b-mxfp4.gguf: 12109566560 -> 12109578670"
+    size = "gpt-oss-20b-mxfp4.gguf has 12109578670 bytes, the list says 12109566560"
+    assert line == size
 
 
 def test_a_rounded_size_may_differ_a_little() -> None:
     assert told(grown(look(ROUNDED), 1.03)) == []
     lines = told(grown(look(ROUNDED), 1.2))
     assert len(lines) == 4
-    assert lines[0].startswith("size Qwen3-8B-Q4_K_M.gguf: about 5046586573 -> 605")
+    assert lines[0].startswith("Qwen3-8B-Q4_K_M.gguf has 605")
 
 
 def test_an_unknown_size_differs_from_nothing() -> None:
@@ -108,14 +118,19 @@ def test_an_unknown_size_differs_from_nothing() -> None:
 
 
 def test_a_gate_and_a_licence() -> None:
-    assert told(replace(look(ROUNDED), gated=True)) == ["gated: unknown -> gated"]
-    # Of this one a page was read that had no gate.
-    was_open = "bartowski/Meta-Llama-3.1-8B-Instruct-GGUF"
-    assert told(replace(look(was_open), gated=True)) == ["gated: open -> gated"]
-    assert told(replace(look(ROUNDED), licence="mit")) == ["licence: apache-2.0 -> mit"]
-    assert told(replace(look(ROUNDED), licence="")) == []
-    both = "unsloth/DeepSeek-R1-Distill-Llama-8B-GGUF"
-    assert told(replace(look(both), licence="llama3.1")) == []
+    def kinds(repo: str, **changed: Any) -> list[str]:
+        found = replace(look(repo), **changed)
+        return [each.kind for each in checking.differences(entry(repo), found)]
+
+    assert kinds(ROUNDED, gated="manual") == ["gated"]
+    # Nobody looked for a gate there, so that it is open is no news.
+    assert entry(ROUNDED).gated is None
+    assert kinds(ROUNDED, gated="") == []
+    assert kinds(ROUNDED, licence="mit") == ["licence"]
+    assert kinds(ROUNDED, licence="") == []
+    assert kinds("unsloth/DeepSeek-R1-Distill-Llama-8B-GGUF", licence="llama3.1") == []
+    was_gated = replace(entry(ROUNDED), gated=True)
+    assert [each.kind for each in checking.differences(was_gated, look(ROUNDED))] == ["open"]
 
 
 @pytest.mark.parametrize("kind", ["missing", "no_access", "gated"])
@@ -136,8 +151,8 @@ def test_it_does_not_ask_on_in_vain(kind: str, asked: int) -> None:
     error = LibraryError(kind, seconds=60)
     lines: list[str] = []
     assert not checking.run(lines.append, look=failing(error, lambda repo: True))
-    assert lines[0] == "failed  Qwen/Qwen2.5-7B-Instruct"
-    assert lines[1] == f"        {kind} seconds 60"
+    assert lines[0] == "Qwen/Qwen2.5-7B-Instruct:"
+    assert lines[1] == f"  {troubles.explain(error.to_dict())}"
     assert lines[-1] == f"0 of 79 as the list says, {79 - asked} not looked up."
 
 
