@@ -108,7 +108,8 @@ def differences(entry: Entry, found: Repository) -> Iterator[Difference]:
     # Where the list does not know, what is open is no news.
     if bool(found.gated) != bool(entry.gated):
         yield Difference("gated" if found.gated else "open")
-    if found.licence and found.licence not in entry.licence.split(", "):
+    # The hub calls `other` what it has no short name for.
+    if found.licence not in {"", "other", *entry.licence.split(", ")}:
         yield Difference("licence", told=entry.licence, found=found.licence)
     weights = (file for variant in found.variants for file in variant.files)
     sizes = {file.path: file.size for file in chain(weights, found.aside)}

@@ -128,6 +128,7 @@ def test_a_gate_and_a_licence() -> None:
     assert kinds(ROUNDED, gated="") == []
     assert kinds(ROUNDED, licence="mit") == ["licence"]
     assert kinds(ROUNDED, licence="") == []
+    assert kinds(ROUNDED, licence="other") == []
     assert kinds("unsloth/DeepSeek-R1-Distill-Llama-8B-GGUF", licence="llama3.1") == []
     was_gated = replace(entry(ROUNDED), gated=True)
     assert [each.kind for each in checking.differences(was_gated, look(ROUNDED))] == ["open"]
