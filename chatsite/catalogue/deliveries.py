@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from chatsite.accounts.models import User
 from chatsite.catalogue import hub, landing
+from chatsite.catalogue.aliases import spell
 from chatsite.catalogue.errors import (
     HereAlreadyError,
     NotHereError,
@@ -44,7 +45,7 @@ def begin_download(
     description, licence and the like, for the model that it becomes.
 
     Refused with UnderwayError, or HereAlreadyError where a model has these files already."""
-    folder = library.folder_name(repo, revision, variant.quant)
+    folder = folder_of(repo, revision, variant.quant)
     if here := Model.objects.filter(landed__folder=folder).first():
         raise HereAlreadyError(here.name)
     title = f"{repo} {variant.quant}".strip()
@@ -121,10 +122,11 @@ def begin_removal(model: Model, user: User | None = None) -> int:
 
 def shared(model: Model, but: int | None = None) -> bool:
     """Whether another model of the catalogue has the same files."""
-    return Model.objects.filter(landed__folder=model.folder).exclude(pk=but).exists()
+    same = Model.objects.filter(landed__folder=model.folder)
+    return (same if but is None else same.exclude(pk=but)).exists()
 
 
-def _begin(user: User | None, kind: Kind, **fields: Any) -> Delivery:
+def _begin(user: User | None, kind: Delivery.Kind, **fields: Any) -> Delivery:
     row = Delivery(kind=kind, asked_by=user, **fields)
     row.title = row.title[:300]
     row.subject = subject(row)
@@ -136,6 +138,12 @@ def _begin(user: User | None, kind: Kind, **fields: Any) -> Delivery:
     transaction.on_commit(lambda: _enter(row))
     transaction.on_commit(tell)
     return row
+
+
+def folder_of(repo: str, revision: str, quant: str) -> str:
+    """Where a variant lies: readable, and another for each. No part of a name becomes a path."""
+    whole = hashlib.sha256("\n".join([repo, revision, quant]).encode()).hexdigest()
+    return "-".join(part for part in (spell(repo)[:80], spell(quant)[:20], whole[:12]) if part)
 
 
 def subject(row: Delivery) -> str:
@@ -202,7 +210,15 @@ def forget(pk: UUID) -> None:
     if row.is_live:
         raise WrongStateError
     row.delete()
+    transaction.on_commit(lambda: _forget(pk.hex))
     transaction.on_commit(tell)
+
+
+def _forget(id: str) -> None:
+    try:
+        library.forget([id])
+    except LibraryError:
+        log.warning("Redis remembers the errand %s for a while.", id)
 
 
 def errand(row: Delivery) -> Errand:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from chatsite.catalogue import aliases, defaults
+from chatsite.catalogue.errors import BadDefaultError
 from chatsite.catalogue.models import Alias, Delivery, Model
 from chatsite.gateway.library import Landed
 
@@ -87,7 +88,7 @@ def _settings(told: dict[str, Any]) -> dict[str, Any]:
     for name in SETTINGS:
         try:
             out |= defaults.check_settings({name: given.get(name)})
-        except defaults.BadDefaultError:
+        except BadDefaultError:
             continue
     return out
 

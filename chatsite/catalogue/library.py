@@ -39,9 +39,11 @@ def parse(text: str) -> library.Wanted:
     return library.parse(text, hub.told())
 
 
-def search(query: str, limit: int = 30) -> list[Repository]:
-    """Repositories of the hub, as it orders them. LibraryError where nobody can be asked."""
-    told = library.ask("search", timeout=PATIENCE, hub=hub.told(), query=query, limit=limit)
+def search(query: str, limit: int = 30, format: str = "gguf") -> list[Repository]:
+    """Repositories of the hub, as it orders them, without their variants. LibraryError where nobody
+    can be asked."""
+    wanted: dict[str, Any] = {"query": query, "limit": limit, "format": format}
+    told = library.ask("search", timeout=PATIENCE, hub=hub.told(), **wanted)
     return [Repository.from_dict(each) for each in told]
 
 
@@ -49,6 +51,12 @@ def look(repo: str, revision: str = "") -> Repository:
     """LibraryError where it is not there, not ours to see, or nobody can be asked."""
     told = library.ask("look", timeout=PATIENCE, hub=hub.told(), repo=repo, revision=revision)
     return Repository.from_dict(told)
+
+
+def weigh(url: str) -> Variant:
+    """What a direct address leads to, by its header alone."""
+    told = library.ask("weigh", timeout=PATIENCE, hub=hub.told(), url=url)
+    return Variant.from_dict(told)
 
 
 def fits(

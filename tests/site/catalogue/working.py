@@ -1,0 +1,75 @@
+"""A worker for deliveries in the tests' own process: it claims by the real ledger and says of each
+errand what the test wants."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import redis
+
+from chatsite.catalogue import deliveries
+from chatsite.catalogue.models import Delivery
+from inference import board
+from inference.board import WorkerState
+from inference.library import ledger
+from inference.library.ledger import Claim
+from inference.library.nouns import FileRef, Shapes, Variant
+
+KINDS = ("download", "import", "export", "remove")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SHA = "ab" * 32
+GGUF = FileRef("tiny-Q4_K_M.gguf", 1000, SHA)
+VARIANT = Variant("Q4_K_M", "gguf", (GGUF,), Shapes("llama", 135_000_000))
+
+
+class Worker:
+    """`name` as the board knows it."""
+
+    def __init__(self, broker: redis.Redis, name: str = "box-1") -> None:
+        self.broker = broker
+        self.name = name
+        board.greet(broker, WorkerState(name, "box", 1, "", 2, 8 << 30, 4 << 30))
+
+    def take(self) -> Claim:
+        found = ledger.claim(self.broker, self.name, f"{self.name}/1", 60_000, KINDS)
+        assert found, "nothing waits"
+        return found
+
+    def idles(self) -> bool:
+        return ledger.claim(self.broker, self.name, f"{self.name}/1", 60_000, KINDS) is None
+
+    def tell(self, claim: Claim, **news: Any) -> str | None:
+        """What somebody wishes of it."""
+        return ledger.report(self.broker, claim.errand.id, claim.fence, 60_000, news)
+
+    def finish(self, claim: Claim, state: str = "done", **news: Any) -> None:
+        assert ledger.finish(self.broker, claim.errand.id, claim.fence, state, news)
+
+    def bring(self, claim: Claim, **about: Any) -> None:
+        """It has landed."""
+        self.finish(claim, result=landed(claim.errand.folder or "tiny-abab", **about))
+
+
+def landed(folder: str, **more: Any) -> dict[str, Any]:
+    """As a worker tells of what it found good."""
+    files = [{"path": GGUF.path, "size": GGUF.size, "sha256": SHA}]
+    shapes = {"architecture": "llama", "parameters": 135_000_000}
+    known = {"folder": folder, "file": GGUF.path, "engine": "llamacpp", "files": files}
+    return {**known, "quant": "Q4_K_M", "shapes": shapes, "name": "Tiny", **more}
+
+
+def step(row: Delivery) -> Delivery:
+    """A round of the steward's, and the row after it."""
+    deliveries.step()
+    row.refresh_from_db()
+    return row
+
+
+def settled(row: Delivery, seconds: float = 20) -> Delivery:
+    """When a real worker has done it."""
+    until = time.monotonic() + seconds
+    while step(row).is_live:
+        assert time.monotonic() < until, f"waited in vain: {row}"
+        time.sleep(0.1)
+    return row
