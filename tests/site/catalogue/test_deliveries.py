@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
@@ -19,13 +20,15 @@ from chatsite.catalogue.errors import (
     WrongStateError,
 )
 from chatsite.catalogue.models import Delivery, Model
+from chatsite.chat import actions as chat
+from chatsite.chat.actions import Draft
 from chatsite.gateway import library
 from chatsite.gateway.library import LibraryError
+from chatsite.gateway.models import Generation
 from chatsite.steward.rounds import Steward
 from inference import board
 from inference.board import EngineState
 from tests.site.catalogue.working import COMMIT, GGUF, VARIANT, Worker, step
-from tests.site.chat.talk import talk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Delivery.State
@@ -217,7 +220,7 @@ def test_an_import_of_a_bundle_brings_what_it_was_told_there(alice: User, worker
         "title": "Theirs",
         "description": "Writes.\0",
         "system_prompt": ["no text"],
-        "settings": {"context_length": 4096, "slots": -3, "library": "/tmp/evil.so"},
+        "settings": {"context_length": 4096, "slots": -3, "library": "evil.so"},
         "defaults": {"temperature": 0.2, "top_p": "high", "seed": 7},
         "aliases": ["gpt-4o", "taken", "a b", 7],
     }
@@ -275,13 +278,15 @@ def test_a_removal_waits_until_nobody_uses_the_files(
     model = step(row).model
     assert model is not None
     assert actions.freed_by(model) == 1000
-    answer = talk(bob, "Hi", model=model.name).answer if False else None
-    assert answer is None
-    engine = EngineState("box-1", model.name, "idle")
-    board.post(worker.broker, engine)
+    answer = chat.say(bob, None, Draft("Hi", uuid4(), model.name, {})).answer
+    board.post(worker.broker, EngineState("box-1", model.name, "ready"))
     assert actions.remove(model, alice) == 1000
     assert actions.usable_models(bob) == []
     removal = Delivery.objects.get(kind=Delivery.Kind.REMOVE)
+    step(removal)
+    assert worker.idles()
+    assert not worker.broker.get(f"unload:{model.name}")
+    Generation.objects.filter(pk=answer.generation_id).update(status=Generation.Status.DONE)
     step(removal)
     assert worker.idles()
     # It is asked to go, and goes.
