@@ -1,5 +1,5 @@
-"""What an admin types or pastes to say which model is meant, and which hosts may be asked for files.
-It asks nobody."""
+"""What an admin types or pastes to say which model is meant, and which hosts may be asked for
+files. It asks nobody."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Wanted:
 
 
 def parse(text: str, hub: Hub) -> Wanted:
-    """What is meant. LibraryError: bad_address, refused_host (of a direct address), refused_file."""
+    """What is meant. LibraryError: bad_address, refused_file, or refused_host of a direct one."""
     text = text.strip()
     if not text or len(text) > LONGEST or not text.isprintable() or "\\" in text:
         raise LibraryError("bad_address")
@@ -124,9 +124,9 @@ def is_allowed(url: str, hub: Hub) -> bool:
         return False
     if origin(url) == origin(hub.endpoint):
         return True
-    if parts.scheme == "https" and port == PORTS["https"]:
-        if host in HUB_HOSTS or host.endswith(HUB_FILES):
-            return True
+    usual = parts.scheme == "https" and port == PORTS["https"]
+    if usual and (host in HUB_HOSTS or host.endswith(HUB_FILES)):
+        return True
     return _named(host, port, parts.scheme, hub.hosts)
 
 

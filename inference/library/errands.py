@@ -1,5 +1,6 @@
-"""The worker's side of errands and questions: claims them, lets a process of its own do each, tells
-Redis how it stands, and obeys who wants it paused or cancelled. It touches no hub and no weights."""
+"""The worker's side of errands and questions: claims them, lets a process of its own do each,
+tells Redis how it stands, and obeys who wants it paused or cancelled. It touches no hub and no
+weights."""
 
 from __future__ import annotations
 
@@ -36,9 +37,7 @@ FORGOTTEN = 14 * 24 * 3600
 class Errands:
     """All of one worker's. `ring` may come from any thread."""
 
-    def __init__(
-        self, settings: Settings, client: redis.Redis, badge: Callable[[], Badge]
-    ) -> None:
+    def __init__(self, settings: Settings, client: redis.Redis, badge: Callable[[], Badge]) -> None:
         self._settings = settings
         self._client = client
         self._badge = badge
@@ -227,8 +226,8 @@ class Run:
         return True
 
     def _report(self) -> str:
-        """What somebody wishes, or "lost" where it is another's by now. While Redis is away the work
-        goes on."""
+        """What somebody wishes, or "lost" where it is another's by now. While Redis is away the
+        work goes on."""
         self._said = time.monotonic()
         try:
             lease = self._settings.lease_ms

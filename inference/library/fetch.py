@@ -127,7 +127,7 @@ class Fetch:
         if not size or part.size < size:
             http_get(
                 source.url,
-                cast(Any, part),
+                cast("Any", part),
                 resume_size=part.size,
                 headers=headers,
                 expected_size=size or None,
@@ -155,10 +155,8 @@ class Fetch:
             before = self._meter.moved
             try:
                 return call()
-            except (OSError, RecursionError, LibraryError) as error:
+            except Exception as error:  # noqa: BLE001 - what is none of the hub's troubles goes on
                 trouble = self._understood(error)
-            except Exception as error:  # noqa: BLE001 - the client's own kinds: explain raises others
-                trouble = client.explain(error, self._errand.hub, self._errand.repo)
             self._tries = 0 if self._meter.moved > before else self._tries + 1
             if trouble.kind not in PASSING or self._is_hopeless(trouble):
                 raise trouble
@@ -166,12 +164,10 @@ class Fetch:
             time.sleep(self._pause(trouble))
 
     def _understood(self, error: Exception) -> LibraryError:
-        if isinstance(error, LibraryError):
-            return error
-        if isinstance(error, OSError) and error.errno:
-            raise error
-        # http_get says so of a file that ended too early, and calls itself for each of many cuts.
-        return LibraryError("cut_off", str(error), host=self._errand.hub.endpoint)
+        """http_get says so of a file that ended too early; and it calls itself at each cut."""
+        if (type(error) is OSError and error.errno is None) or isinstance(error, RecursionError):
+            return LibraryError("cut_off", str(error)[:200], host=self._errand.hub.endpoint)
+        return client.explain(error, self._errand.hub, self._errand.repo)
 
     def _is_hopeless(self, trouble: LibraryError) -> bool:
         silent = time.monotonic() - self._meter.moved
@@ -187,4 +183,5 @@ class Fetch:
         """LibraryError no_space where so many bytes more do not fit."""
         free = max(0, shutil.disk_usage(self._folder).free - RESERVE)
         if needed > free or not free:
-            raise LibraryError("no_space", needed=needed, free=free)
+            left = max(needed, self._meter.total - self._meter.done)
+            raise LibraryError("no_space", needed=left, free=free)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from inference.gguf import GgufError, Header, read_open
 from inference.library import client, variants
-from inference.library.nouns import Errand, FileRef, Hub, LibraryError, Repository, Shapes, Variant
+from inference.library.nouns import Errand, FileRef, Hub, Repository, Shapes, Variant
 from inference.library.ranges import RangeFile
 from inference.library.shapes import of_config, of_header
 from inference.library.sources import Address, Source
@@ -26,7 +26,9 @@ MOST_STEMS = 6
 LARGEST_CONFIG = 4 << 20
 
 
-def search(hub: Hub, query: str = "", limit: int = 30, format: str = "gguf") -> list[dict[str, Any]]:
+def search(
+    hub: Hub, query: str = "", limit: int = 30, format: str = "gguf"
+) -> list[dict[str, Any]]:
     """Repositories with such files, the most downloaded first, as `Repository` without variants."""
     api = _api(hub)
     found = api.list_models(
@@ -34,7 +36,7 @@ def search(hub: Hub, query: str = "", limit: int = 30, format: str = "gguf") -> 
         filter=format or None,
         sort="downloads",
         limit=max(1, min(limit, MOST_FOUND)),
-        expand=cast(Any, TOLD),
+        expand=cast("Any", TOLD),
     )
     return [asdict(_about(each)) for each in found]
 
@@ -103,8 +105,8 @@ def _files(api: Any, about: Repository) -> list[FileRef]:
 
 
 class Headers:
-    """Shapes of a repository's variants. All quantizations of one model have the same: one header is
-    read for all of them, the smallest file's."""
+    """Shapes of a repository's variants. All quantizations of one model have the same: one header
+    is read for all of them, the smallest file's."""
 
     def __init__(self, hub: Hub, about: Repository) -> None:
         self._files = Files(
@@ -169,7 +171,7 @@ class Headers:
 
 def _header(source: Source, ref: FileRef) -> Header:
     file = RangeFile(source.url, source.headers, source.size)
-    return read_open(cast(Any, file), source.size)
+    return read_open(cast("Any", file), source.size)
 
 
 def _precision(config: dict[str, Any]) -> str:

@@ -1,5 +1,5 @@
-"""A file that is not complete yet: what is written to it is on the disk before anybody counts it, and
-its hash is known at the end. It fetches nothing."""
+"""A file that is not complete yet: what is written to it is on the disk before anybody counts it,
+and its hash is known at the end. It fetches nothing."""
 
 from __future__ import annotations
 

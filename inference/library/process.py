@@ -1,7 +1,7 @@
 """The process that does one errand or answers one question: JSON lines in, JSON lines out. It has
 the network, the disk and native code, and may be killed at any moment.
 
-In: one line, {"errand"} or {"question"}, and the pipe stays open; when it closes, this process ends.
+In: one line, {"errand"} or {"question"}; the pipe stays open: when it closes, this process ends.
 Out: {"progress"}, {"result"}, {"error"}.
 """
 
@@ -94,7 +94,7 @@ def _answer(hub: Hub, kind: str, args: dict[str, Any]) -> Any:
     if kind not in known:
         raise LibraryError("unknown_question", kind)
     try:
-        return cast(Any, known[kind])(hub, **args)
+        return cast("Any", known[kind])(hub, **args)
     except Exception as error:
         raise client.explain(error, hub, str(args.get("repo") or "")) from error
 

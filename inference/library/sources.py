@@ -20,7 +20,8 @@ PLAIN = {"Accept-Encoding": "identity"}
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a file's bytes are just now. `size` 0: not told. `sha256` or `git`: by the hub's word;
-    `version`: what a plain server calls this state of it, "" where it cannot be told from others."""
+    `version`: what a plain server calls this state of it, "" where it does not tell states apart.
+    """
 
     url: str
     headers: dict[str, str] = field(default_factory=dict)

@@ -19,7 +19,8 @@ QUANT = re.compile(
 DOUBLES = re.compile(r"(?:^|/)(?:consolidated|pytorch_model|model\.fp(?:16|32))[^/]*\.safetensors$")
 # Data that an engine reads beside safetensors. Code never comes.
 BESIDE = re.compile(
-    r"[^/]*\.(?:json|jinja|txt|model)|(?:README|LICENSE|LICENCE|NOTICE|USE_POLICY)[^/]*", re.IGNORECASE
+    r"[^/]*\.(?:json|jinja|txt|model)|(?:README|LICENSE|LICENCE|NOTICE|USE_POLICY)[^/]*",
+    re.IGNORECASE,
 )
 # What a card or a list of weights costs to fetch, no tokenizer reaches.
 LARGEST_BESIDE = 200 << 20
@@ -76,9 +77,7 @@ def _tensors(files: Sequence[FileRef]) -> list[Variant]:
     if not own or "config.json" not in names:
         return []
     beside = [
-        each
-        for each in files
-        if BESIDE.fullmatch(each.path) and 0 < each.size <= LARGEST_BESIDE
+        each for each in files if BESIDE.fullmatch(each.path) and 0 < each.size <= LARGEST_BESIDE
     ]
     first = sorted(own, key=lambda each: each.path)
     return [Variant("", "safetensors", tuple(first + sorted(beside, key=lambda each: each.path)))]
