@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -339,7 +339,13 @@ def _flat(news: Mapping[str, Any]) -> list[Any]:
 
 def _state(id: str, values: Sequence[bytes | None]) -> ErrandState:
     known = {name: value.decode() for name, value in zip(FIELDS, values, strict=True) if value}
-    numbers = {"done": int, "total": int, "speed": float, "error": json.loads, "result": json.loads}
+    readers: dict[str, Callable[[str], Any]] = {
+        "done": int,
+        "total": int,
+        "speed": float,
+        "error": json.loads,
+        "result": json.loads,
+    }
     return ErrandState.from_dict(
-        {"id": id} | {name: numbers.get(name, str)(value) for name, value in known.items()}
+        {"id": id} | {name: readers.get(name, str)(value) for name, value in known.items()}
     )
