@@ -3,7 +3,9 @@ errand what the test wants."""
 
 from __future__ import annotations
 
+import threading
 import time
+from dataclasses import asdict
 from typing import Any
 
 import redis
@@ -14,7 +16,7 @@ from inference import board
 from inference.board import WorkerState
 from inference.library import ledger
 from inference.library.ledger import Claim
-from inference.library.nouns import FileRef, Shapes, Variant
+from inference.library.nouns import FileRef, LibraryError, Repository, Shapes, Variant
 
 KINDS = ("download", "import", "export", "remove")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -49,6 +51,54 @@ class Worker:
     def bring(self, claim: Claim, **about: Any) -> None:
         """It has landed."""
         self.finish(claim, result=landed(claim.errand.folder or "tiny-abab", **about))
+
+
+class Hub(threading.Thread):
+    """Answers what is asked of the hub, and brings what is fetched in four steps."""
+
+    def __init__(self, broker: redis.Redis) -> None:
+        super().__init__(daemon=True)
+        self.worker = Worker(broker)
+        self.error: LibraryError | None = None
+        self.failure: dict[str, Any] | None = None
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            asked = ledger.take(self.worker.broker, self.worker.name)
+            if asked:
+                self._answer(*asked)
+            self._bring()
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self._over.set()
+        self.join(10)
+
+    def _answer(self, id: str, question: dict[str, Any]) -> None:
+        if self.error:
+            said: dict[str, Any] = {"error": self.error.to_dict()}
+        else:
+            assert question["args"]["repo"] == "owner/tiny-GGUF"
+            found = Repository("owner/tiny-GGUF", COMMIT, licence="mit", variants=(VARIANT,))
+            said = {"result": asdict(found)}
+        ledger.answer(self.worker.broker, id, said)
+
+    def _bring(self) -> None:
+        waits = self.worker.broker.zcard("errands")
+        if not waits:
+            return
+        claim = self.worker.take()
+        if claim.errand.kind == "remove":
+            self.worker.finish(claim)
+            return
+        for done in (250, 500, 1000):
+            self.worker.tell(claim, phase="fetching", done=done, total=1000, speed=500.0)
+            time.sleep(0.6)
+        if self.failure:
+            self.worker.finish(claim, "failed", error=self.failure)
+        else:
+            self.worker.bring(claim)
 
 
 def landed(folder: str, **more: Any) -> dict[str, Any]:

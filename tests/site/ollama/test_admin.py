@@ -78,5 +78,5 @@ def test_the_owner_of_this_machine_needs_a_key_for_it(
 def test_what_is_not_here_says_what_to_do(admin_key: str) -> None:
     answer = send(admin_key, "pull", {"model": "llama3.2"})
     assert answer.status_code == 404
-    assert "/admin/" in answer.json()["error"]
+    assert "owner/name:Q4_K_M" in answer.json()["error"]
     assert not Model.objects.filter(name__startswith="llama").exists()
