@@ -66,6 +66,7 @@ def person(request: HttpRequest, pk: int) -> HttpResponse:
         "person": someone,
         "myself": someone.pk == request.user.pk,
         "last_admin": someone.is_last_admin(),
+        "groups": someone.groups.order_by("name"),
         "working": keys.working_keys(someone),
         "past": keys.past_keys(someone)[:KEYS_SHOWN],
     }

@@ -48,6 +48,13 @@ def test_it_works(alice_client: Client, bob: User, charlie: User, model: Model) 
     assert "1 person" in alice_client.get("/settings/groups").content.decode()
 
 
+def test_a_person_s_page_tells_the_groups(alice_client: Client, bob: User, readers: Group) -> None:
+    link = f'href="/settings/groups/{readers.pk}"'
+    assert link not in alice_client.get(f"/settings/users/{bob.pk}").content.decode()
+    groups.put_in(readers, "bob")
+    assert link in alice_client.get(f"/settings/users/{bob.pk}").content.decode()
+
+
 def test_who_is_taken_out_may_use_it_no_more(
     alice_client: Client, bob: User, readers: Group, model: Model
 ) -> None:
