@@ -94,6 +94,8 @@ class Model(models.Model):
     def gives(self) -> frozenset[str]:
         """What its engine makes: answers, vectors, or both where only another site knows."""
         known = {"llamacpp": {"answers"}, "echo": {"answers"}, "llamacpp-embed": {"vectors"}}
+        if self.engine not in known and (shapes := self.landed.get("shapes")):
+            return frozenset({"vectors"} if shapes.get("embeds") else {"answers"})
         return frozenset(known.get(self.engine, {"answers", "vectors"}))
 
     @property

@@ -1,5 +1,5 @@
 """What Ollama's clients are told of models: of their names and settings, and of what is loaded now.
-The weights themselves are no matter of the site's: what only they know is left empty."""
+The weights themselves are no matter of the site's: what nobody told of them is left empty."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def tag(model: Model) -> Json:
         "name": listed(model),
         "model": listed(model),
         "modified_at": stamp(model.created),
-        # Bytes on the disk of the workers.
-        "size": 0,
+        # Bytes on the disk of a worker; 0 of what did not come through the library.
+        "size": model.size,
         "digest": digest(model),
         "details": details(model),
     }
@@ -45,16 +45,19 @@ def digest(model: Model) -> str:
 
 
 def details(model: Model) -> Json:
-    file = PurePosixPath(str(model.source.get("file") or model.source.get("path") or "")).name
+    source, shapes = model.source, model.landed.get("shapes") or {}
+    place = source.get("file") or source.get("path") or source.get("store") or ""
+    file = PurePosixPath(str(place)).name
     size = SIZE.search(file) or SIZE.search(model.name)
     numbers = NUMBERS.search(file)
+    family = str(shapes.get("architecture") or "")
     return {
         "parent_model": "",
         "format": "gguf" if file.lower().endswith(".gguf") else "",
-        "family": "",
-        "families": [],
+        "family": family,
+        "families": [family] if family else [],
         "parameter_size": size.group().upper() if size else "",
-        "quantization_level": numbers.group().upper() if numbers else "",
+        "quantization_level": model.quant or (numbers.group().upper() if numbers else ""),
     }
 
 
