@@ -313,13 +313,16 @@ def settle(pk: UUID, state: ErrandState) -> None:
         if row is None or not row.is_live:
             return
         _remind(row, state)
+        before = (row.state, row.phase)
         if not _take(row, state):
             return
         if row.state == State.DONE and row.kind in (Kind.DOWNLOAD, Kind.IMPORT):
             row.model = landing.land(row)
             transaction.on_commit(lambda: notices.publish(None, "models"))
         row.save(update_fields=[*MOVED, "model"])
-        transaction.on_commit(tell)
+        # Who looks sees the bytes by asking each second.
+        if before != (row.state, row.phase):
+            transaction.on_commit(tell)
 
 
 def _remind(row: Delivery, state: ErrandState) -> None:
