@@ -28,6 +28,8 @@ ROOM = {"download": 2, "import": 1, "export": 1, "remove": 4}
 QUESTIONS = 4
 # Seconds between two looks, and between two words about an errand.
 LOOK, SAY = 1.0, 0.3
+# And between two looks for what was forgotten.
+SWEEP = 3600
 # An errand that was begun so often without getting on takes its worker with it.
 ATTEMPTS = 5
 # What came of an errand that nobody knows any more is thrown away after so many seconds.
@@ -73,9 +75,10 @@ class Errands:
                     returned = True
                 ledger.lapse(self._client)
                 self._take()
-                if time.monotonic() - swept > 60 or not swept:
+                self._clear()
+                if time.monotonic() > swept:
                     self._sweep()
-                    swept = time.monotonic()
+                    swept = time.monotonic() + SWEEP
             except redis.RedisError:
                 log.debug("Redis does not answer; errands wait.")
             self._bell.wait(LOOK)
@@ -140,13 +143,16 @@ class Errands:
             task.end()
         self._bell.set()
 
-    def _sweep(self) -> None:
-        """Throw away what came of errands that were cancelled while nobody worked on them, or that
-        nobody has known for weeks."""
-        incoming, name = self._settings.data_dir / "models" / ".incoming", self._badge().name
+    def _clear(self) -> None:
+        """Throw away what came of errands that were cancelled while nobody worked on them."""
+        name = self._badge().name
         for id in ledger.litter(self._client, name):
-            discard(incoming, id)
+            discard(self._settings.data_dir / "models" / ".incoming", id)
             ledger.swept(self._client, name, id)
+
+    def _sweep(self) -> None:
+        """The same with what nobody has known for weeks."""
+        incoming = self._settings.data_dir / "models" / ".incoming"
         if not incoming.is_dir():
             return
         old = [p.name for p in incoming.iterdir() if p.is_dir() and _age(p) > FORGOTTEN]
@@ -186,7 +192,8 @@ class Run:
             end = self._follow(task)
         finally:
             code = task.end()
-        if end == "done":
+        # What was done while somebody wished otherwise is done.
+        if end == "done" or (end in {"pause", "cancel"} and any(map(self._hear, task.rest()))):
             return
         if end == "died":
             log.error("The process of errand %s ended with %s.", self._id, code)

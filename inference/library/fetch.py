@@ -53,11 +53,12 @@ class Fetch:
             raise LibraryError("missing", repo=self._errand.repo, what="file")
         for each in files:
             self._final(each)
+        # Before the first word: nobody is to see it go back.
+        self._meter.done = held = sum(map(self._held, files))
+        self._meter.total = sum(each.size for each in files) if all(f.size for f in files) else 0
         self._meter.enter("fetching", files[0].path)
         files = [self._measured(each) for each in files]
         self._meter.total = sum(each.size for each in files) if all(f.size for f in files) else 0
-        held = sum(map(self._held, files))
-        self._meter.set(held)
         self._check_space(max(0, self._meter.total - held))
         return tuple(self._bring(each) for each in files)
 

@@ -38,7 +38,7 @@ class Task:
         assert self._process.stdin
         assert self._process.stdout
         self._in, self._out = self._process.stdin, self._process.stdout
-        self._rest = b""
+        self._rest = self._last = b""
         with contextlib.suppress(BrokenPipeError):
             self._in.write(json.dumps(command).encode() + b"\n")
             self._in.flush()
@@ -60,6 +60,10 @@ class Task:
             return None
         return [json.loads(line) for line in lines]
 
+    def rest(self) -> list[dict[str, Any]]:
+        """Its last words, after its end; half a line is none."""
+        return [json.loads(line) for line in self._last.split(b"\n")[:-1]]
+
     def end(self) -> int:
         """Gently first; its exit status."""
         self._signal(signal.SIGTERM)
@@ -71,6 +75,7 @@ class Task:
         code = self._process.wait()
         with contextlib.suppress(BrokenPipeError):
             self._in.close()
+        self._last = self._rest + self._out.read()
         self._out.close()
         return code
 
