@@ -12,6 +12,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from inference.gguf import GgufError
 from inference.library.addresses import is_allowed, origin
 from inference.library.nouns import Hub, LibraryError
 from inference.remote.permit import LockedError, find_secret, unseal
@@ -115,6 +116,8 @@ def explain(error: Exception, hub: Hub, repo: str) -> LibraryError:
 
     if isinstance(error, LibraryError):
         return error
+    if isinstance(error, GgufError):
+        return LibraryError("bad_header", str(error), reason=error.kind)
     if isinstance(error, errors.HfHubHTTPError):
         return _refusal(error, hub, repo)
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):

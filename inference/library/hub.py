@@ -58,14 +58,15 @@ def look(hub: Hub, repo: str, revision: str = "") -> dict[str, Any]:
 
 def weigh(hub: Hub, url: str) -> dict[str, Any]:
     """The one variant that a direct address leads to."""
+    client.start(hub)
     source = Address(Errand("", "download", hub=hub, url=url))
-    files = []
-    shapes = None
+    files: list[FileRef] = []
+    headers: list[Header] = []
     for ref in source.files():
         found = source.find(ref)
         files.append(replace(ref, size=found.size))
-        if shapes is None and found.size:
-            shapes = of_header(_header(found, ref))
+        headers.append(_header(found, ref))
+    shapes = of_header(_joined(headers))
     return asdict(Variant(variants.quant(files[0].path), "gguf", tuple(files), shapes))
 
 
@@ -137,8 +138,7 @@ class Headers:
         except Exception as error:  # noqa: BLE001 - explain raises what is no answer of the hub's
             self._note(error)
             return None
-        parameters = sum(header.parameters for header in found)
-        return of_header(replace(found[0], parameters=parameters))
+        return of_header(_joined(found))
 
     def _header(self, ref: FileRef) -> Header:
         source = self._files.find(ref)
@@ -172,6 +172,11 @@ class Headers:
 def _header(source: Source, ref: FileRef) -> Header:
     file = RangeFile(source.url, source.headers, source.size)
     return read_open(cast("Any", file), source.size)
+
+
+def _joined(headers: Sequence[Header]) -> Header:
+    """Of a model in parts the first one tells all but how much there is."""
+    return replace(headers[0], parameters=sum(header.parameters for header in headers))
 
 
 def _precision(config: dict[str, Any]) -> str:
