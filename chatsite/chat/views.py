@@ -200,7 +200,8 @@ def _panel(request: HttpRequest, conversation: Conversation | None) -> dict[str,
         for m in models
     ]
     names = [choice["name"] for choice in choices]
-    model = conversation.model if conversation else _last_model(owner)
+    asked = request.GET.get("model", "")
+    model = conversation.model if conversation else asked or _last_model(owner)
     if renamed := aliases.pick(models, [model]):
         model = renamed.name
     if conversation is None and model not in names:

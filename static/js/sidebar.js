@@ -283,9 +283,13 @@ function chooseModel(choice) {
   savePanel(0);
 }
 
-/** The picker anew, by reading this very page again. */
+/** The picker anew, by reading this very page again; what is chosen stays chosen. */
 export function refreshModels() {
-  htmx.ajax("GET", location.pathname, { target: "#models", select: "#models", swap: "outerHTML" });
+  const choice = /** @type {HTMLInputElement | null} */ (
+    document.querySelector('#models input[name="model"]:checked')
+  );
+  const here = `${location.pathname}?${new URLSearchParams({ model: choice?.value ?? "" })}`;
+  htmx.ajax("GET", here, { target: "#models", select: "#models", swap: "outerHTML" });
 }
 
 /** @param {MouseEvent} event */

@@ -231,7 +231,8 @@ def test_another_secret_of_the_site(
 
 def addresses(pk: int) -> list[str]:
     found = []
-    for entry in urls.urlpatterns:
+    mine = [each for each in urls.urlpatterns if str(each.name).startswith("providers")]
+    for entry in mine:
         try:
             found.append(reverse(str(entry.name)))
         except NoReverseMatch:

@@ -1,0 +1,1 @@
+"""What the pages need of this room in their templates."""
