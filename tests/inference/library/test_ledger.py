@@ -1,5 +1,5 @@
-"""Errands in Redis: one worker has one, a wish is obeyed whoever holds it, nothing gets lost between
-two workers."""
+"""Errands in Redis: one worker has one, a wish is obeyed whoever holds it, nothing gets lost
+between two workers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,13 @@ def test_it_works(broker: redis.Redis) -> None:
     claim = take(broker)
     assert claim == ledger.Claim(given, 1, 1)
     assert take(broker) is None
-    news = {"phase": "fetching", "file": "a.gguf", "done": 3, "total": 5, "speed": 1.5}
+    news: dict[str, Any] = {
+        "phase": "fetching",
+        "file": "a.gguf",
+        "done": 3,
+        "total": 5,
+        "speed": 1.5,
+    }
     assert ledger.report(broker, "a", 1, 60_000, news) == ""
     assert state(broker) == ErrandState("a", "running", node=ONE, **news)
     assert ledger.finish(broker, "a", 1, "done", {"error": None, "result": {"folder": "x"}})
