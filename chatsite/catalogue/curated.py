@@ -108,6 +108,12 @@ def words(kind: str) -> dict[str, Text]:
     return {key: _text(each) for key, each in _data()[kind].items()}
 
 
+def translate(text: str) -> str:
+    """A description in the reader's language, where it is one of this list; else as it is."""
+    found = _descriptions().get(text)
+    return str(found) if found else text
+
+
 def families() -> list[str]:
     """Each once, in the order of the list."""
     return list(dict.fromkeys(entry.family for entry in entries()))
@@ -122,6 +128,11 @@ def _data() -> dict[str, Any]:
 @cache
 def _by_key() -> dict[str, Entry]:
     return {entry.key.casefold(): entry for entry in entries()}
+
+
+@cache
+def _descriptions() -> dict[str, Text]:
+    return {entry.description.english: entry.description for entry in entries()}
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:

@@ -12,6 +12,8 @@ from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from chatsite.catalogue import curated
+
 
 class Provider(models.Model):
     """A server elsewhere that speaks OpenAI's API. `permit` holds its address and key, sealed: it
@@ -116,7 +118,7 @@ class Model(models.Model):
     def about(self) -> str:
         """The description as the reader sees it: one that we wrote is there in their language."""
         if self.description:
-            return gettext(self.description)
+            return curated.translate(gettext(self.description))
         if self.provider:
             # Whoever writes to it should know.
             told = gettext("Runs at %(provider)s: what you write is sent there.")

@@ -15,6 +15,7 @@ from chatsite.catalogue import curated, finding
 from chatsite.catalogue.actions import PACKAGE
 from chatsite.catalogue.curated import Entry, Text
 from chatsite.catalogue.finding import Filters
+from chatsite.catalogue.models import Model
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 REPO = re.compile(r"[\w.-]+/[\w.-]+")
@@ -156,6 +157,18 @@ def test_the_reader_gets_words_in_the_own_language() -> None:
     with translation.override("en"):
         assert str(entry.kind_text) == "Chat"
         assert [str(text) for text in entry.language_texts] == ["Chinese", "English"]
+
+
+def test_a_model_that_came_from_the_list_is_described_in_the_reader_s_language() -> None:
+    entry = curated.find("Qwen/Qwen3-8B-GGUF")
+    assert entry is not None
+    listed = Model(name="qwen3-8b", description=entry.description.english)
+    own = Model(name="own", description="For accounting.")
+    with translation.override("zh-hans"):
+        assert listed.about == entry.description.chinese
+        assert own.about == "For accounting."
+    with translation.override("en"):
+        assert listed.about == entry.description.english
 
 
 @pytest.mark.parametrize(
