@@ -35,12 +35,12 @@ ECHO = "echo"
 class Terminal:
     """A program on a terminal of its own: what it shows is read, keys are pressed."""
 
-    def __init__(self, site: Site, *arguments: str) -> None:
+    def __init__(self, site: Site, *arguments: str, command: str = "chat") -> None:
         self.shown = ""
         self._master, slave = pty.openpty()
         env = {**site.env, "TERM": "xterm", "LANG": "C.UTF-8"}
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), "chat", *arguments],
+            [sys.executable, str(ROOT / "manage.py"), command, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -286,7 +286,8 @@ def test_a_removal_waits_until_nobody_uses_the_files(
     step(removal)
     assert worker.idles()
     assert not worker.broker.get(f"unload:{model.name}")
-    Generation.objects.filter(pk=answer.generation_id).update(status=Generation.Status.DONE)
+    assert answer.generation
+    Generation.objects.filter(pk=answer.generation.pk).update(status=Generation.Status.DONE)
     step(removal)
     assert worker.idles()
     # It is asked to go, and goes.
