@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
@@ -24,6 +26,8 @@ TOLD = ["downloads", "likes", "lastModified", "gated", "private", "tags", "pipel
 # Models in one repository whose headers are read; a question takes seconds.
 MOST_STEMS = 6
 LARGEST_CONFIG = 4 << 20
+# Seconds for all headers of a repository: who asks waits, and sizes alone are an answer, too.
+HEADERS_S = 10.0
 
 
 def search(
@@ -65,7 +69,7 @@ def weigh(hub: Hub, url: str) -> dict[str, Any]:
     for ref in source.files():
         found = source.find(ref)
         files.append(replace(ref, size=found.size))
-        headers.append(_header(found, ref))
+        headers.append(_header(found))
     shapes = of_header(_joined(headers))
     return asdict(Variant(variants.quant(files[0].path), "gguf", tuple(files), shapes))
 
@@ -116,6 +120,7 @@ class Headers:
         self._hub = hub
         self._repo = about.repo
         self._known: dict[str, Shapes | None] = {}
+        self._until = time.monotonic() + HEADERS_S
         # Whether the files themselves are given to us, and of safetensors how precise they are.
         self.open = True
         self.precision = ""
@@ -142,14 +147,15 @@ class Headers:
 
     def _header(self, ref: FileRef) -> Header:
         source = self._files.find(ref)
-        return _header(replace(source, size=ref.size or source.size), ref)
+        return _header(replace(source, size=ref.size or source.size), self._until)
 
     def _configured(self, variant: Variant) -> Shapes | None:
         ref = next(each for each in variant.files if each.path == "config.json")
         try:
             source = self._files.find(ref)
             size = min(ref.size or source.size, LARGEST_CONFIG)
-            config = json.loads(RangeFile(source.url, source.headers, size).read(size))
+            file = RangeFile(source.url, source.headers, size, self._until)
+            config = json.loads(file.read(size))
         except ValueError:
             return None
         except Exception as error:  # noqa: BLE001 - the same
@@ -169,8 +175,8 @@ class Headers:
             raise trouble
 
 
-def _header(source: Source, ref: FileRef) -> Header:
-    file = RangeFile(source.url, source.headers, source.size)
+def _header(source: Source, until: float = math.inf) -> Header:
+    file = RangeFile(source.url, source.headers, source.size, until)
     return read_open(cast("Any", file), source.size)
 
 

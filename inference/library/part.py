@@ -61,6 +61,8 @@ class Part:
         if self.size - self._looked >= LOOK:
             self._looked = self.size
             self._check_space()
+            # Gigabytes at the end would keep everybody waiting.
+            os.fdatasync(self._file)
         view = memoryview(data)
         while view:
             written = self._put(view)

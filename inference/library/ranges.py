@@ -3,6 +3,9 @@ downloaded. It reads what it is asked for and keeps a few blocks."""
 
 from __future__ import annotations
 
+import math
+import time
+
 from inference.library.nouns import LibraryError
 
 # The first request, and how large later ones may become.
@@ -12,7 +15,11 @@ FIRST, LARGEST = 256 << 10, 4 << 20
 class RangeFile:
     """`read` and `seek`, forward for the most part, as inference.gguf needs them."""
 
-    def __init__(self, url: str, headers: dict[str, str], size: int) -> None:
+    def __init__(
+        self, url: str, headers: dict[str, str], size: int, until: float = math.inf
+    ) -> None:
+        """`until`: by the clock of time.monotonic; then LibraryError cut_off."""
+        self._until = until
         self._url = url
         self._headers = headers
         self._size = size
@@ -57,6 +64,8 @@ class RangeFile:
             # Whatever the server says: never more than was asked for.
             for piece in answer.iter_bytes():
                 data += piece
+                if time.monotonic() > self._until:
+                    raise LibraryError("cut_off", "It takes too long.")
                 if len(data) >= count:
                     break
         if not data:

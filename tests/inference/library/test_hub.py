@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from typing import Any
 
 import pytest
@@ -189,3 +190,15 @@ def test_r08_a_header_comes_from_nowhere_else(hub: Hub) -> None:
     trouble = refused(address(hub, hosts=()), "owner/small")
     assert trouble == {"kind": "refused_host", "host": hub.files}
     assert not any(seen.where == "files" for seen in hub.seen)
+
+
+def test_headers_that_come_too_slowly_are_done_without(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "HEADERS_S", 1.0)
+    hub.add("owner/small-GGUF", {FILE: WEIGHTS})
+    hub.fail(where="files", pace=100_000, times=9)
+    begun = time.monotonic()
+    (variant,) = look(address(hub), "owner/small-GGUF").variants
+    assert variant.shapes is None
+    assert time.monotonic() - begun < 3
