@@ -24,7 +24,7 @@ def land(row: Delivery) -> Model:
     told = {**landed.about, **row.about}
     model = Model(
         name=aliases.fresh(_wishes(row, landed, told)),
-        title=_text(told, "title", 200) or _title(row, landed),
+        title=_title(row, landed, told),
         description=_text(told, "description", 2000),
         system_prompt=_text(told, "system_prompt", 20_000),
         engine=landed.engine[:50],
@@ -61,17 +61,25 @@ def manifest(model: Model) -> dict[str, Any]:
 def _wishes(row: Delivery, landed: Landed, told: dict[str, Any]) -> list[str]:
     """The names that it may get, the best first: what was asked for, what it is called, and that
     with its quantization."""
-    repo = row.repo.rpartition("/")[2]
-    stem = PurePosixPath(landed.file).name.removesuffix(".gguf")
-    own = repo.removesuffix("-GGUF").removesuffix("-gguf") or stem or landed.name
-    quant = landed.quant or row.quant
+    own, quant = _own(row, landed), landed.quant or row.quant
     chosen = _text(told, "name", 200)
     return [chosen, own, f"{own}-{quant}" if quant else own]
 
 
-def _title(row: Delivery, landed: Landed) -> str:
-    name = landed.name or row.repo.rpartition("/")[2] or PurePosixPath(landed.file).name
-    return name[:200]
+def _title(row: Delivery, landed: Landed, told: dict[str, Any]) -> str:
+    """As people know it. What makers write into the file is often a note to themselves."""
+    own = _own(row, landed)
+    title = _text(told, "title", 150) or (own if row.repo else landed.name or own)[:150]
+    quant = landed.quant or row.quant
+    same = quant and Model.objects.filter(title=title).exists()
+    return f"{title} {quant[:40]}" if same else title
+
+
+def _own(row: Delivery, landed: Landed) -> str:
+    """The repository's name, or the file's."""
+    repo = row.repo.rpartition("/")[2]
+    stem = PurePosixPath(landed.file).name.removesuffix(".gguf")
+    return repo.removesuffix("-GGUF").removesuffix("-gguf") or stem or landed.name
 
 
 def _text(told: dict[str, Any], name: str, most: int) -> str:

@@ -71,7 +71,7 @@ def test_it_works(alice: User, bob: User, worker: Worker, row: Delivery) -> None
     assert (row.state, row.speed, row.ended is not None) == (State.DONE, 0, True)
     model = row.model
     assert model is not None
-    assert (model.name, model.title, model.enabled) == ("tiny", "Tiny", True)
+    assert (model.name, model.title, model.enabled) == ("tiny", "tiny", True)
     assert model.source == {"store": f"{row.folder}/tiny-Q4_K_M.gguf"}
     assert (model.repo, model.revision, model.licence) == (row.repo, COMMIT, "apache-2.0")
     assert (model.size, model.quant, model.node) == (1000, "Q4_K_M", "box-1")
@@ -106,7 +106,9 @@ def test_the_same_is_not_fetched_twice(alice: User, worker: Worker, row: Deliver
     # Another commit is another model, and gets a name that is free.
     other = deliveries.begin_download(alice, "owner/tiny-GGUF", "f" * 40, VARIANT)
     worker.bring(worker.take())
-    assert step(other).model.name == "tiny-q4_k_m"  # type: ignore[union-attr]
+    model = step(other).model
+    assert model is not None
+    assert (model.name, model.title) == ("tiny-q4_k_m", "tiny Q4_K_M")
 
 
 def test_pause_and_resume(worker: Worker, row: Delivery) -> None:
