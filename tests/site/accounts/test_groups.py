@@ -151,6 +151,23 @@ def test_open_pages_of_those_people_are_told(
     assert told == [(bob.pk, "models"), (charlie.pk, "models"), (charlie.pk, "models")]
 
 
+def test_the_pages_are_there_in_chinese(
+    alice_client: Client, bob: User, readers: Group, model: Model
+) -> None:
+    groups.put_in(readers, "bob")
+    model.groups.add(readers)
+    chinese = {"Accept-Language": "zh-CN"}
+    page = alice_client.get("/settings/groups", headers=chinese).content.decode()
+    assert "<h1>群组</h1>" in page
+    assert "1 人" in page
+    address = f"/settings/groups/{readers.pk}"
+    page = alice_client.get(address, headers=chinese).content.decode()
+    assert "他们可以使用：echo" in page
+    assert 'aria-label="移出 bob"' in page
+    page = alice_client.post(f"{address}/delete", follow=True, headers=chinese).content.decode()
+    assert "请先选择还有谁可以使用这些模型：echo" in page
+
+
 def test_unknown_groups_and_people_are_not_found(alice_client: Client, readers: Group) -> None:
     for pk in (0, 987654, 10**30):
         assert alice_client.get(f"/settings/groups/{pk}").status_code == 404
