@@ -45,7 +45,7 @@ def begin_download(
     description, licence and the like, for the model that it becomes.
 
     Refused with UnderwayError, or HereAlreadyError where a model has these files already."""
-    folder = folder_of(repo, revision, variant.quant)
+    folder = folder_of(repo, revision, variant)
     if here := Model.objects.filter(landed__folder=folder).first():
         raise HereAlreadyError(here.name)
     title = f"{repo} {variant.quant}".strip()
@@ -140,10 +140,13 @@ def _begin(user: User | None, kind: Delivery.Kind, **fields: Any) -> Delivery:
     return row
 
 
-def folder_of(repo: str, revision: str, quant: str) -> str:
-    """Where a variant lies: readable, and another for each. No part of a name becomes a path."""
-    whole = hashlib.sha256("\n".join([repo, revision, quant]).encode()).hexdigest()
-    return "-".join(part for part in (spell(repo)[:80], spell(quant)[:20], whole[:12]) if part)
+def folder_of(repo: str, revision: str, variant: Variant) -> str:
+    """Where a variant lies: readable, and another for each. No part of a name becomes a path. A
+    quantization may be there twice, for two models of one repository."""
+    paths = [each.path for each in variant.files]
+    whole = hashlib.sha256("\n".join([repo, revision, *paths]).encode()).hexdigest()
+    parts = (spell(repo)[:80], spell(variant.quant)[:20], whole[:12])
+    return "-".join(part for part in parts if part)
 
 
 def subject(row: Delivery) -> str:
