@@ -76,7 +76,9 @@ def _address(text: str, hub: Hub) -> Wanted:
     if parts.scheme not in PORTS or not host or parts.username or parts.password:
         raise LibraryError("bad_address")
     if host in HUB_HOSTS or origin(text) == origin(hub.endpoint):
-        return _on_hub(parts)
+        below = urlsplit(hub.endpoint).path.rstrip("/") + "/"
+        ours = host not in HUB_HOSTS and parts.path.startswith(below)
+        return _on_hub(parts._replace(path=parts.path[len(below) :]) if ours else parts)
     if not is_allowed(text, hub):
         raise LibraryError("refused_host", host=parts.netloc)
     path = unquote(parts.path)

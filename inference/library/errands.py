@@ -226,7 +226,10 @@ class Run:
         if "progress" in message:
             self._news |= message["progress"]
             return False
-        if "error" in message:
+        if message.get("error", {}).get("kind") == "busy":
+            # Of a worker that hangs: it is over when that one ends.
+            self._surely(lambda: ledger.release(self._client, self._id, self._fence))
+        elif "error" in message:
             self._finish(FAILED, error=message["error"])
         else:
             self._finish(DONE, error=None, result=message["result"])

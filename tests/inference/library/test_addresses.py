@@ -36,6 +36,7 @@ REPO = "bartowski/Llama-3.2-1B-Instruct-GGUF"
             Wanted(REPO, "v2", file="a b/x.gguf"),
         ),
         (f"https://mirror.example/{REPO}", Wanted(REPO)),
+        (f"https://mirror.example/hub/{REPO}/tree/main", Wanted(REPO)),
         (
             "https://files.example/a/x.gguf?k=1#top",
             Wanted(url="https://files.example/a/x.gguf?k=1"),
