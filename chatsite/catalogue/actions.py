@@ -132,6 +132,11 @@ def call(model: str, name: str) -> None:
         Alias.objects.create(name=name, model=found)
 
 
+def uncall(names: Sequence[str]) -> None:
+    """These aliases are none any more."""
+    Alias.objects.filter(name__in=names).delete()
+
+
 def enable(pk: int, *, on: bool) -> None:
     Model.objects.filter(pk=pk).update(enabled=on)
     transaction.on_commit(tell)

@@ -128,7 +128,7 @@ class Command(BaseCommand):
         return status
 
     def do_remove(self, options: dict[str, Any]) -> int:
-        model = named(options["name"])
+        model = named(options["name"], exactly=True)
         freed = actions.freed_by(model)
         if not options["yes"] and sys.stdin.isatty():
             told = gettext("Remove %(name)s, which frees %(size)s? [y/N] ")
@@ -196,8 +196,9 @@ def worker_here() -> str:
     return next(iter(names), "")
 
 
-def named(name: str) -> Model:
-    found = aliases.find(name)
+def named(name: str, *, exactly: bool = False) -> Model:
+    """Also by an alias, but where it would be gone."""
+    found = Model.objects.filter(name=name).first() if exactly else aliases.find(name)
     if found is None:
         message = gettext("There is no model named %(name)s. See: %(command)s")
         raise Trouble(

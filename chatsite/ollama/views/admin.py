@@ -89,7 +89,19 @@ def delete(request: HttpRequest) -> None:
     found = entry(name)
     if found is None:
         raise unknown(name)
-    actions.remove(found, user)
+    if found.name in wanted(name) or is_pulled_as(found, name):
+        actions.remove(found, user)
+    else:
+        # Only this name was asked to go: the model has others.
+        actions.uncall(wanted(name))
+
+
+def is_pulled_as(model: Model, name: str) -> bool:
+    """Whether the name is the place that the model came from."""
+    try:
+        return bool(model.repo) and library.parse(name.removesuffix(LATEST)).repo == model.repo
+    except LibraryError:
+        return False
 
 
 def entry(name: str) -> Model | None:

@@ -113,6 +113,14 @@ def test_r12_bob_downloads_nothing(key: str, hub: Hub) -> None:
     assert not Delivery.objects.exists()
 
 
+def test_delete_of_another_name_takes_that_name_alone(admin_key: str, hub: Hub) -> None:
+    pull(admin_key, stream=False)
+    actions.call("tiny", "gpt-4o")
+    assert send(admin_key, "delete", {"model": "gpt-4o:latest"}, "DELETE").status_code == 200
+    assert aliases.names_of(Model.objects.get(name="tiny")) == {"tiny", NAME}
+    assert not Delivery.objects.filter(kind="remove").exists()
+
+
 def test_delete_takes_the_files_along(admin_key: str, hub: Hub) -> None:
     pull(admin_key, stream=False)
     assert send(admin_key, "delete", {"model": NAME}, "DELETE").status_code == 200
