@@ -230,7 +230,8 @@ def errand(row: Delivery) -> Errand:
     return Errand(
         id=row.pk.hex,
         kind=row.kind,
-        node=row.node,
+        # Where it began there are bytes of it.
+        node=row.node or row.worker,
         folder=row.folder,
         hub=hub.told() if row.kind == Kind.DOWNLOAD else hub.nobody(),
         repo=row.repo,

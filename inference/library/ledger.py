@@ -189,6 +189,18 @@ return found
 """
 )
 
+# ids -> nothing is known of them; what came of those that did not arrive is litter
+FORGET = Script("""
+for _, id in ipairs(ARGV) do
+  local run = redis.call('HMGET', 'errand:'..id, 'state', 'begun')
+  if run[2] and (run[1] == 'failed' or run[1] == 'cancelled') then
+    redis.call('SADD', 'errand-litter:'..run[2], id)
+  end
+  redis.call('DEL', 'errand:'..id)
+  redis.call('ZREM', 'errands', id)
+end
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -267,9 +279,8 @@ def states(client: redis.Redis, ids: Sequence[str]) -> dict[str, ErrandState]:
 
 
 def forget(client: redis.Redis, ids: Sequence[str]) -> None:
-    """What has ended needs no memory here."""
-    if ids:
-        client.delete(*(f"errand:{id}" for id in ids))
+    """Nobody will ask for these again; what has come of one that failed is thrown away."""
+    FORGET(client, *ids)
 
 
 def litter(client: redis.Redis, name: str) -> list[str]:

@@ -239,6 +239,17 @@ def test_what_has_ended_goes_by_itself(broker: redis.Redis) -> None:
     assert ledger.states(broker, ["a"]) == {}
 
 
+def test_what_failed_and_is_forgotten_leaves_litter(broker: redis.Redis) -> None:
+    for id in ("a", "b"):
+        ledger.enter(broker, errand(id))
+        claim = take(broker)
+        assert claim
+        ledger.finish(broker, id, claim.fence, "failed" if id == "a" else "done")
+    ledger.forget(broker, ["a", "b", "none"])
+    assert ledger.states(broker, ["a", "b"]) == {}
+    assert ledger.litter(broker, ONE) == ["a"]
+
+
 def test_a_question_and_its_answer(broker: redis.Redis) -> None:
     ledger.ask(broker, "q", {"kind": "look"}, 20)
     assert ledger.take(broker, ONE) == ("q", {"kind": "look"})
