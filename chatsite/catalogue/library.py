@@ -72,6 +72,12 @@ def fits(
     ]
 
 
+def node_for(variant: Variant, context: int = CONTEXT) -> str:
+    """Which of several machines is to have it: where it runs best. "": there is no choice."""
+    cards = library.cards()
+    return _best(variant, cards, context).node if len(cards) > 1 else ""
+
+
 def _best(variant: Variant, cards: Sequence[Card], context: int) -> Fit:
     found = [
         Fit(variant, library.forecast(variant, machine, context), worker.name)
@@ -97,7 +103,8 @@ def pull(
     found = look(wanted.repo, wanted.revision)
     variant = choose(found, wanted, context)
     told = {"licence": found.licence, **(about or {})}
-    return deliveries.begin_download(user, found.repo, found.revision, variant, told)
+    node = node_for(variant, context)
+    return deliveries.begin_download(user, found.repo, found.revision, variant, told, node)
 
 
 def choose(found: Repository, wanted: library.Wanted, context: int = CONTEXT) -> Variant:
