@@ -73,7 +73,7 @@ def variant(entry: Entry, offer: Offer) -> Variant:
 
 
 def _is_well(fit: Fit) -> bool:
-    return fit.forecast.verdict == "runs_well"
+    return bool(fit.forecast.verdict == "runs_well")
 
 
 def _here() -> dict[str, Model]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -118,7 +118,7 @@ def _measured(
     """How fast it wrote: as its machines remember it, else by what has been written since the
     load."""
     kept = [(getattr(worker, "measured", None) or {}).get(name) for worker in workers]
-    if known := [speed for speed in kept if speed]:
+    if known := [float(speed) for speed in kept if speed]:
         return max(known)
     found = []
     for engine in there:
@@ -139,7 +139,7 @@ def deliveries() -> list[Delivery]:
     return live + recent
 
 
-def _stays(row: Delivery, since: object) -> bool:
+def _stays(row: Delivery, since: datetime) -> bool:
     return row.state == Delivery.State.FAILED or bool(row.ended and row.ended >= since)
 
 

@@ -14,7 +14,7 @@ from chatsite.accounts import keys
 from chatsite.accounts.models import User
 from chatsite.api import stored as storing
 from chatsite.api.models import Stored
-from chatsite.catalogue.models import Provider
+from chatsite.catalogue.models import Delivery, Model, Provider
 from chatsite.gateway import actions as gateway
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import End, Message, ModelSpec, Sampling
@@ -84,6 +84,26 @@ def provider(_: User) -> Thing:
     return Thing((row.pk,))
 
 
+def model(_: User) -> Thing:
+    row, _new = Model.objects.get_or_create(name="somebodys", engine="echo", source={})
+    sent = {"name": "mine-now", "prompt": "Hello", "on": "0", "path": "/srv/x.tar"}
+    return Thing((row.pk,), [{}, sent])
+
+
+def trial(owner: User) -> Thing:
+    return Thing((*model(owner).ids, "8b0d7a3e-0f8e-4c39-9a51-5b1a3f1f2c11"))
+
+
+def delivery(_: User) -> Thing:
+    row, _new = Delivery.objects.get_or_create(
+        kind="import",
+        path="/srv/x.gguf",
+        state="failed",
+        subject="x",
+    )
+    return Thing((row.pk, "forget"))
+
+
 def group(owner: User) -> Thing:
     row, _new = Group.objects.get_or_create(name="Readers")
     sent = {"name": owner.username, "names": owner.username}
@@ -127,6 +147,16 @@ ADMIN: dict[str, Maker] = {
     "groups-take": group,
     "groups-delete": group,
     "site-revoke": invitation,
+    "models-delivery": delivery,
+    "models-one": model,
+    "models-state": model,
+    "models-enable": model,
+    "models-load": model,
+    "models-unload": model,
+    "models-try": model,
+    "models-export": model,
+    "models-delete": model,
+    "models-trial": trial,
     "providers-one": provider,
     "providers-models": provider,
     "providers-delete": provider,

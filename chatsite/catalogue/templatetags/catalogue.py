@@ -24,6 +24,7 @@ VERDICTS = {
     "does_not_fit": (_("Does not fit"), "danger"),
     "no_engine": (_("No engine for it here"), "danger"),
 }
+UNKNOWN = _("Not known")
 PHASES = {
     "fetching": _("Downloading"),
     "verifying": _("Comparing with the hub's checksums"),
@@ -38,8 +39,13 @@ PAGE = 600
 @register.inclusion_tag("catalogue/verdict.html")
 def verdict(fit: Fit | None) -> dict[str, Any]:
     kind = fit.forecast.verdict if fit else ""
-    words, colour = VERDICTS.get(kind, (_("Not known"), ""))
+    words, colour = VERDICTS.get(kind, (UNKNOWN, ""))
     return {"words": words, "colour": colour}
+
+
+@register.filter
+def verdict_words(fit: Fit) -> str:
+    return str(VERDICTS.get(fit.forecast.verdict, (UNKNOWN, ""))[0])
 
 
 @register.simple_tag

@@ -1,5 +1,5 @@
-"""The page of one repository of the hub, or of one file: what can be had, how it would run here, and
-its download."""
+"""The page of one repository of the hub, or of one file: what can be had, how it would run here,
+and its download."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from django.views.decorators.http import require_POST, require_safe
 from chatsite.accounts.access import admin_only, person_of
 from chatsite.catalogue import deliveries, hub, library, picking, troubles
 from chatsite.catalogue.errors import Refused
-from chatsite.catalogue.library import Repository
 from chatsite.catalogue.models import Model
 from chatsite.catalogue.views.adding import begun, machines, refused, told_of
-from chatsite.gateway import library as gateway
-from chatsite.gateway.library import LibraryError, Variant
+from chatsite.gateway.library import LibraryError, Repository, Variant
 
 CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 # Seconds for which what a worker has read of a repository is good: other lengths are tried on it.
@@ -53,8 +51,7 @@ def look(asked: dict[str, str]) -> Repository:
 def weigh(url: str) -> Repository:
     """One file at an address of its own."""
     library.parse(url)
-    told = gateway.ask("weigh", timeout=library.PATIENCE, hub=hub.told(), url=url)
-    return Repository("", "", (Variant.from_dict(told),))
+    return Repository("", variants=(library.weigh(url),))
 
 
 @admin_only
@@ -91,7 +88,7 @@ def variants(request: HttpRequest) -> HttpResponse:
         return render(request, "catalogue/variants.html", context)
     fits = library.fits(found.variants, cards, context["context"])
     here = {model.folder: model for model in Model.objects.filter(repo=found.repo)}
-    folders = [gateway.folder_name(found.repo, found.revision, f.variant.quant) for f in fits]
+    folders = [deliveries.folder_of(found.repo, found.revision, fit.variant) for fit in fits]
     context |= {
         "found": found,
         "fits": fits,
@@ -126,11 +123,16 @@ def download(request: HttpRequest) -> HttpResponse:
             variant = pick(found, request.POST.get("variant", ""))
             told = {"licence": found.licence, **told_of(found.repo)}
             row = deliveries.begin_download(
-                person_of(request), found.repo, found.revision, variant, told
+                person_of(request),
+                found.repo,
+                found.revision,
+                variant,
+                told,
+                library.node_for(variant, length(request.POST)),
             )
     except LibraryError as error:
         entry = picking.entry_of(asked.get("repo", ""))
-        context = {"asked": asked, "entry": entry, "query": urlencode(asked)}
+        context: dict[str, Any] = {"asked": asked, "entry": entry, "query": urlencode(asked)}
         trouble = troubles.explain(error.to_dict())
         context |= {"trouble": trouble, "contexts": CONTEXTS, "context": length(request.POST)}
         return render(request, "catalogue/repository.html", context)
