@@ -47,6 +47,9 @@ class Errands:
         self.ending = threading.Event()
         self._running: dict[threading.Thread, str] = {}
         self._asked: list[threading.Thread] = []
+        # Whether what an earlier process held was taken back, and when it sweeps next.
+        self._returned = False
+        self._sweeps = 0.0
         self._thread = threading.Thread(target=self._loop, name="errands", daemon=True)
 
     def start(self) -> None:
@@ -66,25 +69,30 @@ class Errands:
             self._thread.join(timeout=8)
 
     def _loop(self) -> None:
-        returned, swept = False, 0.0
         while not self.ending.is_set():
             try:
-                if not returned:
-                    badge = self._badge()
-                    ledger.orphans(self._client, badge.name, badge.mark)
-                    returned = True
-                ledger.lapse(self._client)
-                self._take()
-                self._clear()
-                if time.monotonic() > swept:
-                    self._sweep()
-                    swept = time.monotonic() + SWEEP
+                self._look()
             except redis.RedisError:
                 log.debug("Redis does not answer; errands wait.")
+            except Exception:
+                # One errand that cannot be understood is no reason to do no others.
+                log.exception("A look for errands came to a bad end.")
             self._bell.wait(LOOK)
             self._bell.clear()
         for thread in [*self._running, *self._asked]:
             thread.join(timeout=6)
+
+    def _look(self) -> None:
+        if not self._returned:
+            badge = self._badge()
+            ledger.orphans(self._client, badge.name, badge.mark)
+            self._returned = True
+        ledger.lapse(self._client)
+        self._take()
+        self._clear()
+        if time.monotonic() > self._sweeps:
+            self._sweep()
+            self._sweeps = time.monotonic() + SWEEP
 
     def _take(self) -> None:
         """As many as there is room for."""

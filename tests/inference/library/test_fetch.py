@@ -78,6 +78,8 @@ def test_it_works(hub: Hub, repo: Repo, tmp_path: Path) -> None:
     assert bar.news[-1]["total"] == total
     assert bar.done == sorted(bar.done)
     assert len(bodies(hub)) == 1
+    # Nothing else was asked: no Xet, no telemetry.
+    assert all("resolve" in seen.path for seen in hub.seen if seen.where == "hub")
 
 
 def test_a_file_that_is_here_is_not_asked_for(hub: Hub, repo: Repo, tmp_path: Path) -> None:
