@@ -22,7 +22,7 @@ LONGEST_WAIT = 3600
 # Seconds of silence after which a connection counts as lost.
 SILENCE = 20
 # Bytes between two writes: what a kill may cost, and how often a page sees it move.
-CHUNK = 128 << 10
+CHUNK = 32 << 10
 QUIET = {
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
