@@ -5,6 +5,7 @@ Sessions count for nothing here, so a page in somebody's browser can do nothing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -31,15 +32,16 @@ class Caller:
     user: User
     key: ApiKey | None = None
 
-    def models(self) -> list[Model]:
-        """The models that this caller may use: the person's, and of these what the key opens."""
-        usable = catalogue.usable_models(self.user)
+    def models(self, names: Sequence[str] | None = None) -> list[Model]:
+        """The models that this caller may use: the person's, and of these what the key opens; with
+        `names` only those that are called so."""
+        usable = catalogue.usable_models(self.user, names)
         allowed = set(self.key.allowed) if self.key else set()
         return [model for model in usable if not allowed or allowed & aliases.names_of(model)]
 
     def model(self, name: str) -> Model:
         """By its name or by another that an admin gave it."""
-        found = aliases.pick(self.models(), [name])
+        found = aliases.pick(self.models([name]), [name])
         if found is None:
             raise errors.unknown_model(name)
         return found

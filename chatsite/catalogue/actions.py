@@ -178,31 +178,36 @@ def tell() -> None:
     notices.publish(None, "models")
 
 
-def usable_models(user: User) -> list[Model]:
-    """The models that this person may use, those that run here first."""
+def usable_models(user: User, names: Sequence[str] | None = None) -> list[Model]:
+    """The models that this person may use, those that run here first; with `names` only those that
+    are called so. One call of the API asks for one of perhaps hundreds."""
     if not user.is_active:
         return []
     on = Q(provider=None) | Q(provider__enabled=True)
     chosen = Model.groups.through.objects.filter(model=OuterRef("pk"))
     open_to = ~Exists(chosen) | Exists(chosen.filter(group__user=user.pk))
     found = Model.objects.filter(on, open_to, enabled=True).select_related("provider")
-    models = found.prefetch_related("aliases")
+    if names is None:
+        found = found.prefetch_related("aliases")
+    else:
+        called = Alias.objects.filter(name__in=names).values("model")
+        found = found.filter(Q(name__in=names) | Q(pk__in=called))
     # The first one is what a new conversation begins with: what runs here, and never the demo.
-    return sorted(models, key=lambda m: (m.engine == "echo", m.provider is not None, m.name))
+    return sorted(found, key=lambda m: (m.engine == "echo", m.provider is not None, m.name))
 
 
 def usable_names(user: User) -> list[str]:
     return [model.name for model in usable_models(user)]
 
 
-def answering_models(user: User) -> list[Model]:
+def answering_models(user: User, names: Sequence[str] | None = None) -> list[Model]:
     """Those that one can talk to: what the picker of the chat offers."""
-    return [model for model in usable_models(user) if "answers" in model.gives]
+    return [model for model in usable_models(user, names) if "answers" in model.gives]
 
 
 def find_answering(user: User, name: str) -> Model | None:
     """Also by an alias."""
-    return aliases.pick(answering_models(user), [name])
+    return aliases.pick(answering_models(user, [name]), [name])
 
 
 def spec(model: Model) -> ModelSpec:

@@ -21,7 +21,7 @@ def wanted(name: str) -> list[str]:
 
 
 def find(caller: Caller, name: str) -> Model:
-    found = aliases.pick(caller.models(), wanted(name))
+    found = aliases.pick(caller.models(wanted(name)), wanted(name))
     if found is None:
         raise unknown(name)
     return found
