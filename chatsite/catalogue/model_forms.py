@@ -21,15 +21,15 @@ PLAIN = {"spellcheck": "false", "autocomplete": "off"}
 # The parameters in the words of the chat's panel; those that most people want come first.
 PARAMETERS = {
     "temperature": _("Temperature"),
-    "top_p": _("Top p"),
-    "max_tokens": _("Longest answer, in tokens"),
-    "top_k": _("Top k"),
-    "min_p": _("Min p"),
-    "typical_p": _("Typical p"),
+    "top_p": _("Top-p"),
+    "max_tokens": _("Max tokens"),
+    "top_k": _("Top-k"),
+    "min_p": _("Min-p"),
+    "typical_p": _("Typical-p"),
     "repetition_penalty": _("Repetition penalty"),
     "presence_penalty": _("Presence penalty"),
     "frequency_penalty": _("Frequency penalty"),
-    "min_tokens": _("Shortest answer, in tokens"),
+    "min_tokens": _("Min tokens"),
 }
 
 

@@ -32,5 +32,11 @@ def from_file(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("The import has begun."))
             return redirect("models")
-    context = {"nodes": names, "path": path, "node": node, "trouble": trouble}
+    context = {
+        "example": "/mnt/stick/model.gguf",
+        "nodes": names,
+        "path": path,
+        "node": node,
+        "trouble": trouble,
+    }
     return render(request, "catalogue/from_file.html", context)
