@@ -257,7 +257,7 @@ def test_real_weights_over_a_pipe(site: Site) -> None:
     ("text", "arguments", "word"),
     [
         ("hi", ["nobody"], b"no model named nobody"),
-        ("hi", [ECHO, "--user", "charlie"], b"charlie"),
+        ("hi", [ECHO, "--user", "nobody-here"], b"nobody-here"),
         ("hi", [ECHO, "--temperature", "9"], b"from 0 to 2"),
         (" \n", [ECHO], b"empty"),
         ("x " * 5000, [ECHO], b"4096"),
