@@ -187,8 +187,11 @@ def status(site: Site, wanted: str) -> bool:
 def test_ctrl_c_twice_at_the_prompt_leaves(open_terminal: Callable[..., Terminal]) -> None:
     terminal = open_terminal(ECHO)
     terminal.wait(">>> ")
+    # Readline shows its prompt a moment before it listens.
+    time.sleep(0.5)
     terminal.type("\x03")
     terminal.wait("Ctrl-C once more.*>>> ")
+    time.sleep(0.5)
     terminal.type("\x03")
     assert terminal.ended() == 0
 
