@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.sessions import SessionMiddlewareStack
@@ -16,6 +17,7 @@ pages = get_asgi_application()
 from daphne import http_protocol, server  # noqa: E402
 from daphne.ws_protocol import WebSocketFactory  # noqa: E402
 
+from chatsite.api.handler import PATHS, ProgramHandler  # noqa: E402
 from chatsite.api.threads import FewThreads  # noqa: E402
 from chatsite.chat.consumers import ChatConsumer  # noqa: E402
 from chatsite.chat.origin import SameOrigin  # noqa: E402
@@ -34,7 +36,15 @@ class SmallFrames(WebSocketFactory):  # type: ignore[misc]
 server.WebSocketFactory = SmallFrames
 http_protocol.WebRequest = BoundedRequest
 
+programs = FewThreads(ProgramHandler())
 sockets = URLRouter([path("ws/", ChatConsumer.as_asgi())])
+
+
+async def http(scope: dict[str, Any], receive: Any, send: Any) -> Any:
+    answers = programs if scope["path"].startswith(PATHS) else pages
+    return await answers(scope, receive, send)
+
+
 application = ProtocolTypeRouter(
-    {"http": FewThreads(pages), "websocket": SameOrigin(SessionMiddlewareStack(sockets))}
+    {"http": http, "websocket": SameOrigin(SessionMiddlewareStack(sockets))}
 )

@@ -71,7 +71,6 @@ CHATSITE_METRICS_TOKEN = env.str("CHATSITE_METRICS_TOKEN", default="")
 CHATSITE_SETUP_TOKEN = env.str("CHATSITE_SETUP_TOKEN", default="")
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

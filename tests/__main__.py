@@ -29,13 +29,13 @@ GATES = {
     "types": ["mypy"],
     "migrations": [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
 }
-# In the last one the running product has the machine for itself: its figures would say little
-# otherwise.
+# Two processes each: most tests of a running product wait. Their figures say little then; a file
+# that is run alone with -s tells them.
 LANES = {
     "tests": ["-n", "2", "-m", "not live and not browser"],
     "postgres": ["-n", "2", "tests/site"],
     "browser": ["-n", "2", "--dist", "loadfile", "-p", "no:randomly", "-m", "browser"],
-    "live": ["-m", "live and not browser", "-p", "no:randomly", "-s"],
+    "live": ["-n", "2", "--dist", "loadfile", "-p", "no:randomly", "-m", "live and not browser"],
 }
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
 NEEDED = ("chromium", "msgfmt", "npx", "xgettext")

@@ -122,7 +122,8 @@ def start(
     if known := answered.get():
         return list(known)
     key, spec = caller.key.pk if caller.key else None, catalogue.spec(model)
-    with transaction.atomic():
+    # Within a caller's transaction it is a part of that one.
+    with transaction.atomic(savepoint=False):
         crowd.admit(caller.user, count * len(asked))
         late = limits.admit(caller.user.pk, key)
         return [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from chatsite.accounts.models import User
 from chatsite.api.errors import ApiError
@@ -15,7 +17,12 @@ from chatsite.api.models import Stored
 from chatsite.api.paging import Page, unknown_place
 from chatsite.gateway import actions as gateway
 from chatsite.gateway.models import Generation
+from chatsite.metering import repeats
 
+# Beyond the life of an Idempotency-Key: somebody may just be reading what it stands for.
+MARGIN = timedelta(hours=1)
+# Rows that are removed in one go: SQLite bounds what one query names.
+CHUNK = 500
 HEX = frozenset("0123456789abcdef")
 # What the ids of each kind begin with, and what it is called.
 MARKS = {Stored.Kind.RESPONSE: "resp_", Stored.Kind.COMPLETION: "chatcmpl-"}
@@ -154,12 +161,27 @@ def remove(stored: Stored) -> None:
 
 
 def purge() -> None:
-    """Remove what was deleted while it was written and has ended since."""
+    """Remove what was deleted while it was written and has ended since, and what nobody asked to be
+    kept and nobody can ask for again."""
+    _forget_unkept()
     for stored in Stored.objects.filter(gone=True).order_by("pk"):
         rows = Generation.objects.filter(pk__in=ids(stored))
         if not rows.filter(status=Generation.Status.LIVE).exists():
             # The row itself goes with its generation.
             gateway.remove([row.pk for row in rows])
+
+
+def _forget_unkept() -> None:
+    """What programs were answered, when no Idempotency-Key can stand for it any more. What it cost
+    stays in the usage."""
+    others = Stored.objects.exclude(others=[]).values_list("others", flat=True)
+    kept = {UUID(id) for ids in others for id in ids}
+    old = Generation.objects.filter(
+        kind=Generation.Kind.API, ended__lt=timezone.now() - repeats.LASTS - MARGIN, stored=None
+    )
+    found = [pk for pk in old.values_list("pk", flat=True) if pk not in kept]
+    for begin in range(0, len(found), CHUNK):
+        gateway.remove(found[begin : begin + CHUNK])
 
 
 def ids(stored: Stored) -> list[UUID]:

@@ -13,7 +13,7 @@ COUNT = 4
 
 
 class FewThreads:
-    """Wraps the site: what is asked below /v1 and /api shares these threads."""
+    """Wraps what answers programs: all that they ask shares these threads."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -21,7 +21,6 @@ class FewThreads:
         self._contexts = cycle([ThreadSensitiveContext() for _ in range(COUNT)])
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
-        if scope["path"].startswith(("/v1", "/api/")):
-            # The server runs each request in a task: nobody else sees this.
-            SyncToAsync.thread_sensitive_context.set(next(self._contexts))
+        # The server runs each request in a task: nobody else sees this.
+        SyncToAsync.thread_sensitive_context.set(next(self._contexts))
         return await self._application(scope, receive, send)

@@ -19,6 +19,7 @@ from django.conf import settings
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from chatsite.gateway import whole
 from chatsite.gateway.broker import connect_async
 from chatsite.gateway.notices import STREAM as NOTICES
 from inference import client, stream
@@ -215,14 +216,24 @@ class Hub:
         follower.last = _entry_id(fresh[-1][0])
         try:
             entries = [stream.parse(id, fields) for id, fields in fresh]
+            if whole.splits(entries, follower.position):
+                entries = await self._add_up(follower)
             follower.waiting = entries[-1].request is not None or entries[-1].phase == "waiting"
             follower.place = follower.place if follower.waiting else None
             async with asyncio.timeout(PATIENCE):
                 await follower.deliver(follower, entries)
+        except redis.RedisError:
+            # What was read is read once more.
+            follower.last = BEGIN
         except Exception:
             log.exception("A reader of %s failed and is let go.", follower.id)
             self.unfollow(follower)
         follower.position = max(follower.position, follower.last[0])
+
+    async def _add_up(self, follower: Follower) -> list[stream.Entry]:
+        raw: Any = await self._client.xrange(stream.LOG + follower.id)
+        follower.last = _entry_id(raw[-1][0])
+        return whole.added_up([stream.parse(id, fields) for id, fields in raw])
 
     async def _announce(self, entries: Sequence[tuple[bytes, Any]]) -> None:
         for id, fields in entries:

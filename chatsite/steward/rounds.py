@@ -97,8 +97,8 @@ class Steward:
         known = dict(live.values_list("pk", "stop_asked"))
         self._forget(self._growing.keys() - known.keys())
         for row in live.filter(pk__in=known.keys() - self._growing.keys()):
-            self._restore(row)
-            self._growing[row.pk] = Growth(row)
+            if self._restore(row):
+                self._growing[row.pk] = Growth(row)
         for pk in (pk for pk, asked in known.items() if asked):
             gateway.stop(pk.hex)
 
@@ -111,10 +111,17 @@ class Steward:
                 gateway.stop(pk.hex)
                 gateway.let_go(growth.row.pk.hex)
 
-    def _restore(self, row: Generation) -> None:
-        if gateway.restore(row):
-            log.warning("The log of %s is put back from its row, %s tokens.", row.pk, row.position)
-            ring(row.model)
+    def _restore(self, row: Generation) -> bool:
+        """False where Redis does not take it; the others are not to wait for that."""
+        try:
+            if gateway.restore(row):
+                text = "The log of %s is put back from its row, %s tokens."
+                log.warning(text, row.pk, row.position)
+                ring(row.model)
+        except redis.ResponseError:
+            log.exception("Redis refuses the log of %s; trying again.", row.pk)
+            return False
+        return True
 
     def _read(self) -> None:
         """One round trip for all: what is new in each log, and who writes it."""

@@ -31,6 +31,7 @@ def test_it_works(enter: Enter) -> None:
     expect(window.text).to_have_value("")
     keyboard.type(numbers(300))
     keyboard.press("Enter")
+    expect(window.answers).to_have_count(2)
     window.wait_text(r"\b3\b")
     keyboard.press("Escape")
     window.wait_done(5)

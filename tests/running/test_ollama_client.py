@@ -85,7 +85,7 @@ def test_it_works(client: Client) -> None:
 def test_a_stream_says_the_same_in_pieces(client: Client) -> None:
     whole = client.chat(STARTER, [HELLO], options=SHORT)
     parts = list(client.chat(STARTER, [HELLO], options=SHORT, stream=True))
-    assert len(parts) > 4
+    assert len(parts) > 1
     assert "".join(part.message.content or "" for part in parts) == whole.message.content
     assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
     assert (parts[-1].done_reason, parts[-1].eval_count) == ("length", 12)

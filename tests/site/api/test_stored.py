@@ -4,11 +4,13 @@ alone."""
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from openai.types.chat import ChatCompletion, ChatCompletionDeleted, ChatCompletionStoreMessage
 
 from chatsite.accounts import keys
@@ -205,3 +207,22 @@ async def test_what_failed_costs_the_list_nothing(api: Api) -> None:
     assert ids == [kept["id"].removeprefix("chatcmpl-")]
     # The owner, the list, this one, its choices, and whether it lives.
     assert queries <= 5
+
+
+async def test_what_nobody_kept_goes_after_a_day(api: Api) -> None:
+    """Whole and in all its choices; what was kept stays, and so does what was asked today."""
+    for body in ({"store": True, "n": 2}, {"store": False, "n": 2}):
+        await ask(api, "a day ago", **body)
+    await save()
+    await in_thread(age, timedelta(hours=26))
+    await ask(api, "today", store=False)
+    await save()
+    await in_thread(stored.purge)
+    kept = await in_thread(lambda: list(Generation.objects.order_by("created")))
+    assert [row.text for row in kept] == ["a day ago", "a day ago", "today"]
+    assert await in_thread(lambda: kept[0].stored.others) == [kept[1].pk.hex]
+
+
+def age(by: timedelta) -> None:
+    for row in Generation.objects.all():
+        Generation.objects.filter(pk=row.pk).update(ended=timezone.now() - by)

@@ -251,6 +251,29 @@ def test_an_answer_that_the_database_refuses_holds_nobody_back(
     assert row(answer).text == words(2)
 
 
+def test_a_log_that_redis_refuses_holds_nobody_back(
+    answer: Message, bob: User, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.flushall()
+    other = chat.say(bob, None, draft("Another")).answer
+    Worker(broker, key(other)).write(2)
+    restore = gateway.restore
+
+    def refuse(generation: Generation) -> bool:
+        if generation.pk.hex == key(answer):
+            raise redis.ResponseError("GAP")
+        return restore(generation)
+
+    monkeypatch.setattr(gateway, "restore", refuse)
+    steward = Steward()
+    steward.round()
+    assert row(other).position == 2
+    assert not broker.exists(f"gen:{key(answer)}")
+    monkeypatch.undo()
+    steward.round()
+    assert broker.exists(f"gen:{key(answer)}")
+
+
 CALLS = [{"name": "weather", "arguments": '{"in": "Oslo"}'}, {"name": "time", "arguments": "{}"}]
 
 
