@@ -4,11 +4,12 @@ else."""
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from inference.places import data_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,9 @@ def read(environ: dict[str, str] | os._Environ[str]) -> Settings:
     url = environ.get("REDIS_URL", "")
     if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("REDIS_URL must be redis://…, rediss://… or unix:///path/to/socket.")
-    data = environ.get("CHATSITE_DATA_DIR") or str(Path(tempfile.gettempdir()) / "chatsite-worker")
     return Settings(
         redis_url=url,
-        data_dir=Path(data),
+        data_dir=data_dir(environ),
         lease_ms=_number(environ, "CHATSITE_LEASE_MS", 5000),
         hang_s=_number(environ, "CHATSITE_HANG_SECONDS", 60),
         idle_s=_number(environ, "CHATSITE_IDLE_SECONDS", 900),

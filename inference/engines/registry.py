@@ -18,8 +18,16 @@ ENGINES = {
 
 def make(name: str) -> Engine:
     """A new engine; KeyError for an unknown name. CHATSITE_ENGINES adds `name=module:Class,…`."""
-    extra = os.environ.get("CHATSITE_ENGINES", "")
-    known = ENGINES | dict(pair.split("=", 1) for pair in extra.split(",") if pair)
-    module, _, cls = known[name].partition(":")
+    module, _, cls = _known()[name].partition(":")
     engine: Engine = getattr(importlib.import_module(module), cls)()
     return engine
+
+
+def knows(name: str) -> bool:
+    """Whether there is such an engine here."""
+    return name in _known()
+
+
+def _known() -> dict[str, str]:
+    extra = os.environ.get("CHATSITE_ENGINES", "")
+    return ENGINES | dict(pair.split("=", 1) for pair in extra.split(",") if pair)

@@ -6,13 +6,17 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
+from inference import places
 from inference.engines.base import LoadError
 
 
 def locate(source: Mapping[str, str]) -> Path:
-    """The weights' path: {"path"} as it is, {"package", "file"} inside an installed package."""
+    """The weights' path: {"path"} as it is, {"package", "file"} inside an installed package,
+    {"store"} (folder/file) among the models of this worker (R6)."""
     if "path" in source:
         path = Path(source["path"])
+    elif "store" in source:
+        path = _stored(source["store"])
     else:
         found = importlib.util.find_spec(source.get("package") or "none")
         if found is None or not found.submodule_search_locations:
@@ -21,3 +25,11 @@ def locate(source: Mapping[str, str]) -> Path:
     if not path.is_file():
         raise LoadError(f"There is no file {path}.")
     return path
+
+
+def _stored(name: str) -> Path:
+    folder, _, file = name.partition("/")
+    try:
+        return places.stored(places.data_dir() / places.STORE, folder, file)
+    except places.OddNameError:
+        raise LoadError(f"{name[:200]!r} is no place of the store.") from None

@@ -100,12 +100,15 @@ def _answer(hub: Hub, kind: str, args: dict[str, Any]) -> Any:
 
 
 def _do(errand: Errand, data_dir: Path, pipe: Pipe) -> Any:
-    from inference.library import fetch, works
+    from inference.library import border, fetch, works
     from inference.library.store import Store
 
     store = Store(data_dir)
     if errand.kind != "download":
         return works.run(errand, store, pipe.progress)
+    if landed := store.landed(errand):
+        return asdict(landed)
+    border.check_names(each.path for each in errand.files)
     folder = store.incoming(errand.id)
     fetch.run(errand, folder, pipe.progress)
     return asdict(store.land(folder, errand, pipe.progress))

@@ -19,7 +19,8 @@ QUANT = re.compile(
 DOUBLES = re.compile(r"(?:^|/)(?:consolidated|pytorch_model|model\.fp(?:16|32))[^/]*\.safetensors$")
 # Data that an engine reads beside safetensors. Code never comes.
 BESIDE = re.compile(
-    r"[^/]*\.(?:json|jinja|txt|model)|(?:README|LICENSE|LICENCE|NOTICE|USE_POLICY)[^/]*",
+    r"[^/]*\.(?:json|jinja|txt|model)"
+    r"|(?:README|LICENSE|LICENCE|NOTICE|USE_POLICY)[^/.]*(?:\.(?:md|rst|txt))?",
     re.IGNORECASE,
 )
 # What a card or a list of weights costs to fetch, no tokenizer reaches.
