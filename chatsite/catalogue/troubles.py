@@ -17,8 +17,8 @@ SENTENCES = {
         "its page on the hub, accept them there, then enter your token under Hub and try again."
     ),
     "no_access": _(
-        "The hub does not let this site see the repository: it is private, or the token is not "
-        "valid for it. Check the token under Hub."
+        "The hub does not show this repository: there is none of this name, it is private, or the "
+        "token is not valid for it. Check the name, and the token under Hub."
     ),
     "missing": _(
         "The hub knows no such repository, revision or file. Check the name; some repositories "
