@@ -100,11 +100,13 @@ def _answer(hub: Hub, kind: str, args: dict[str, Any]) -> Any:
 
 
 def _do(errand: Errand, data_dir: Path, pipe: Pipe) -> Any:
-    from inference.library import border, fetch, works
+    from inference.library import border, fetch
     from inference.library.store import Store
 
     store = Store(data_dir)
     if errand.kind != "download":
+        from inference.library import works
+
         return works.run(errand, store, pipe.progress)
     if landed := store.landed(errand):
         return asdict(landed)
