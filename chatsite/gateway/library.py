@@ -14,7 +14,7 @@ from chatsite.gateway.bell import call
 from chatsite.gateway.broker import connect
 from inference import client
 from inference.client import WorkerState
-from inference.library import ledger
+from inference.library import ledger, uploads
 from inference.library.addresses import Wanted, parse
 from inference.library.nouns import (
     Errand,
@@ -47,6 +47,7 @@ __all__ = [
     "forget",
     "parse",
     "states",
+    "uploads",
     "wish",
 ]
 

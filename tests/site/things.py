@@ -94,6 +94,10 @@ def trial(owner: User) -> Thing:
     return Thing((*model(owner).ids, "8b0d7a3e-0f8e-4c39-9a51-5b1a3f1f2c11"))
 
 
+def upload(_: User) -> Thing:
+    return Thing(("8b0d7a3e0f8e4c399a515b1a3f1f2c11",))
+
+
 def delivery(_: User) -> Thing:
     row, _new = Delivery.objects.get_or_create(
         kind="import",
@@ -148,6 +152,7 @@ ADMIN: dict[str, Maker] = {
     "groups-delete": group,
     "site-revoke": invitation,
     "models-delivery": delivery,
+    "models-upload-piece": upload,
     "models-one": model,
     "models-state": model,
     "models-enable": model,
