@@ -173,6 +173,68 @@ def test_the_worker_is_killed(
     assert sent(hub) < SIZE * 1.2
 
 
+def test_the_worker_is_killed_while_it_is_tried(
+    hub: Hub, repo: Repo, broker: redis.Redis, start: Callable[[], Worker], tmp_path: Path
+) -> None:
+    """What is complete is not fetched again, and no process of the trial is left."""
+    errand = small(hub, repo)
+    ledger.enter(broker, errand)
+    worker = start()
+    until(broker, errand, lambda now: now.phase == "testing")
+    children = worker.children()
+    worker.kill()
+    _gone, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+    start()
+    assert arrived(tmp_path, until(broker, errand, ended))
+    assert sent(hub) == SIZE
+
+
+def test_what_has_landed_is_known_although_nobody_could_say_so(
+    hub: Hub, repo: Repo, broker: redis.Redis, start: Callable[[], Worker], tmp_path: Path
+) -> None:
+    errand = small(hub, repo)
+    ledger.enter(broker, errand)
+    start()
+    first = until(broker, errand, ended)
+    broker.flushall()
+    hub.seen.clear()
+    ledger.enter(broker, errand)
+    again = until(broker, errand, ended)
+    assert again.result == first.result
+    assert hub.seen == []
+
+
+def test_what_is_no_model_is_set_aside(
+    hub: Hub, broker: redis.Redis, start: Callable[[], Worker], tmp_path: Path
+) -> None:
+    """It arrived as the hub has it, and is nothing that an engine may see."""
+    data = b"GGUF" + bytes(500_000)
+    repo = hub.add("owner/odd-GGUF", {"odd-Q8_0.gguf": data})
+    errand = download(hub, repo, folder="odd")
+    ledger.enter(broker, errand)
+    start()
+    now = until(broker, errand, ended)
+    assert now.state == "failed"
+    assert now.error
+    assert now.error["kind"] == "bad_header"
+    models = tmp_path / "models"
+    assert not (models / "odd").exists()
+    assert (models / ".quarantine" / errand.id / "odd-Q8_0.gguf").read_bytes() == data
+
+
+def test_code_is_not_even_fetched(
+    hub: Hub, broker: redis.Redis, start: Callable[[], Worker]
+) -> None:
+    repo = hub.add("owner/code", {FILE: WEIGHTS, "modeling.py": b"import os"})
+    errand = small(hub, repo)
+    ledger.enter(broker, errand)
+    start()
+    now = until(broker, errand, ended)
+    assert (now.state, now.error) == ("failed", {"kind": "refused_file", "file": "modeling.py"})
+    assert hub.seen == []
+
+
 def test_its_process_is_killed(
     hub: Hub, repo: Repo, broker: redis.Redis, start: Callable[[], Worker], tmp_path: Path
 ) -> None:
