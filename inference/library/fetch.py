@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from inference import places
 from inference.library import client
 from inference.library.meter import Meter, Tell
 from inference.library.nouns import Errand, FileRef, LibraryError
@@ -70,11 +71,10 @@ class Fetch:
 
     def _final(self, ref: FileRef) -> Path:
         """Names from elsewhere lead nowhere but below the folder (R6)."""
-        steps = ref.path.split("/")
-        odd = {"", ".", ".."} & set(steps) or any(step.startswith(".") for step in steps)
-        if odd or "\\" in ref.path or not ref.path.isprintable() or len(ref.path) > 500:
-            raise LibraryError("refused_file", file=ref.path[:200])
-        return self._folder / ref.path
+        try:
+            return places.below(self._folder, ref.path)
+        except places.OddNameError as odd:
+            raise LibraryError("refused_file", file=str(odd)) from None
 
     def _part(self, ref: FileRef) -> Path:
         final = self._final(ref)
