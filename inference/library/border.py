@@ -63,13 +63,15 @@ def _engine(name: str) -> str:
     return name
 
 
-def walk(folder: Path) -> list[str]:
+def walk(folder: Path, *, hidden: bool = True) -> list[str]:
     """All files below, as paths with slashes; refused_file for a link or anything that is no file,
-    without following it."""
+    without following it. Those with a dot are looked at where `hidden`."""
     found: list[str] = []
     waiting = [folder]
     while waiting:
         for each in sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name):
+            if each.name[0] == "." and not hidden:
+                continue
             path = Path(each.path)
             name = path.relative_to(folder).as_posix()
             mode = each.stat(follow_symlinks=False).st_mode

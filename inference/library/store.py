@@ -150,7 +150,7 @@ class Store:
         # Ours, of a try that was killed; and nobody else's is ours.
         (incoming / MANIFEST).unlink(missing_ok=True)
         passed = border.judge(incoming, errand.files[0].path if errand.files else "")
-        files = self._hashed(incoming, passed.paths, errand.files, meter)
+        files = self._hashed(incoming, passed, errand.files, meter)
         folder = errand.folder or folder_name(passed.file, files)
         self.path(folder)
         tried = _try_out(incoming, passed, report)
@@ -178,13 +178,14 @@ class Store:
         )
 
     def _hashed(
-        self, incoming: Path, paths: tuple[str, ...], known: tuple[FileRef, ...], meter: Meter
+        self, incoming: Path, passed: Passed, known: tuple[FileRef, ...], meter: Meter
     ) -> tuple[FileRef, ...]:
         """All files with size and hash, the engine's first; wrong_hash where one is another."""
         wanted = {each.path: each for each in known}
+        paths = sorted(passed.paths, key=lambda path: (path != passed.file, path))
         meter.total = sum((incoming / path).stat().st_size for path in paths)
         found = []
-        for path in sorted(paths, key=lambda path: path not in wanted):
+        for path in paths:
             ref = _hash(incoming, path, meter)
             told = wanted.get(path, ref)
             if told.sha256.lower() not in {"", ref.sha256} or told.size not in {0, ref.size}:
