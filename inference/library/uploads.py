@@ -1,10 +1,8 @@
-"""Files that a browser sends in pieces, until they are whole. It knows no engine and judges
-nothing: the import does."""
+"""Files that come in pieces from a browser, below the folder of models until they are imported. It
+looks into none of them."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -12,150 +10,127 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
-from inference import places
 from inference.library.nouns import LibraryError
 
-FOLDER, NOTE, DATA = ".uploads", "upload.json", "data.part"
+SUFFIXES = (".gguf", ".safetensors", ".tar")
 ID = re.compile(r"[0-9a-f]{32}")
-ENDINGS = (".gguf", ".tar")
-# What one request may carry; how long one that nobody goes on with is kept; bytes of the disk that
-# are left to everything else.
-PIECE, KEPT, RESERVE = 8 << 20, 3 * 86_400, 512 << 20
-MOST = 16 << 40
+UNWANTED = re.compile(r"[^A-Za-z0-9._-]+")
+ABOUT = "about.json"
+# Bytes that stay free on the disk, whatever comes.
+SPARE = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """`offset`: how many of its `size` bytes are there, in order."""
+    """`offset`: how many of its `size` bytes are there."""
 
     id: str
-    name: str
+    path: Path
     size: int
     offset: int
 
 
+def root(data_dir: Path) -> Path:
+    return data_dir / "models" / ".uploads"
+
+
 def begin(data_dir: Path, name: str, size: int) -> Upload:
-    """A new one. LibraryError refused_file, no_space."""
-    sweep(data_dir)
-    name = name.replace("\\", "/").rpartition("/")[2].strip()
-    if not places.is_plain(name) or not name.lower().endswith(ENDINGS) or not 0 < size <= MOST:
+    """LibraryError refused_file for what is no model by its name, no_space."""
+    plain = spell(name)
+    if not plain.endswith(SUFFIXES) or size <= 0:
         raise LibraryError("refused_file", file=name[:200])
-    root = _root(data_dir)
-    root.mkdir(parents=True, exist_ok=True)
-    free = max(0, shutil.disk_usage(root).free - RESERVE)
+    here = root(data_dir)
+    here.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(here).free - SPARE
     if size > free:
-        raise LibraryError("no_space", needed=size, free=free)
-    upload = Upload(uuid.uuid4().hex, name, size, 0)
-    folder = root / upload.id
+        raise LibraryError("no_space", needed=size, free=max(free, 0))
+    upload = Upload(uuid.uuid4().hex, here, size, 0)
+    folder = here / upload.id
     folder.mkdir()
-    (folder / DATA).touch()
-    note = {"name": name, "size": size}
-    (folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
-    return upload
+    (folder / ABOUT).write_text(json.dumps({"name": plain, "size": size}))
+    (folder / plain).touch()
+    return find(data_dir, upload.id)
 
 
-def find(data_dir: Path, id: str) -> Upload | None:
-    """How far it is; None where there is none."""
-    if not ID.fullmatch(id):
-        return None
-    folder = _root(data_dir) / id
+def spell(name: str) -> str:
+    """What is left of a file's name where no path can be made of it (R6)."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    stem, dot, suffix = UNWANTED.sub("-", last).strip("-._").rpartition(".")
+    return f"{stem.strip('-._')[:100] or 'model'}{dot}{suffix.lower()[:20]}"
+
+
+def find(data_dir: Path, id: str) -> Upload:
+    """LibraryError no_upload where there is none."""
+    folder = root(data_dir) / id
     try:
-        note: dict[str, Any] = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-        data = folder / DATA
-        if not data.exists():
-            data = folder / str(note["name"])
-        return Upload(id, str(note["name"]), int(note["size"]), data.stat().st_size)
-    except (OSError, ValueError, KeyError):
-        return None
+        if not ID.fullmatch(id):
+            raise LibraryError("no_upload")
+        about = json.loads((folder / ABOUT).read_text())
+        path = folder / spell(about["name"])
+        return Upload(id, path, int(about["size"]), path.stat().st_size)
+    except (OSError, ValueError, KeyError) as error:
+        raise LibraryError("no_upload", str(error)) from error
 
 
-def append(data_dir: Path, id: str, offset: int, data: bytes) -> Upload:
-    """Put a piece where the last one ended. LibraryError `missing`, `no_space`, or `wrong_offset`
-    with the `offset` that is right."""
-    upload = _found(data_dir, id)
-    path = _root(data_dir) / id / DATA
+def append(data_dir: Path, id: str, offset: int, pieces: Iterable[bytes]) -> Upload:
+    """What comes next. LibraryError wrong_place for a gap, for what is there already and for more
+    than was said; no_space."""
+    upload = find(data_dir, id)
+    if offset != upload.offset:
+        raise LibraryError("wrong_place", offset=upload.offset)
+    left = upload.size - offset
     try:
-        with _alone(path) as file:
-            at = os.fstat(file).st_size
-            if offset != at or at + len(data) > upload.size:
-                raise LibraryError("wrong_offset", offset=at)
-            os.lseek(file, at, os.SEEK_SET)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(file, rest) :]
-    except FileNotFoundError:
-        raise LibraryError("wrong_offset", offset=upload.offset) from None
+        with upload.path.open("ab") as file:
+            # Two tabs that send the same file do so one after the other.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_size != offset:
+                raise LibraryError("wrong_place", offset=os.fstat(file.fileno()).st_size)
+            for piece in pieces:
+                left -= len(piece)
+                if left < 0:
+                    file.truncate(offset)
+                    raise LibraryError("wrong_place", offset=offset)
+                file.write(piece)
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        free = shutil.disk_usage(path.parent).free
-        raise LibraryError("no_space", needed=upload.size - offset, free=free) from None
-    return _found(data_dir, id)
+        free = shutil.disk_usage(upload.path.parent).free
+        raise LibraryError("no_space", str(error), needed=left, free=free) from error
+    return find(data_dir, id)
 
 
 def finish(data_dir: Path, id: str) -> Path:
-    """The whole file, on the disk for good; the same again when it is asked twice. LibraryError
-    `missing`, or `incomplete` with the `offset` from which bytes are missing."""
-    upload = _found(data_dir, id)
-    folder = _root(data_dir) / id
-    path, part = folder / upload.name, folder / DATA
+    """The whole file, kept by the disk. LibraryError wrong_place where some of it is missing."""
+    upload = find(data_dir, id)
     if upload.offset != upload.size:
-        raise LibraryError("incomplete", offset=upload.offset)
-    if part.exists():
-        with _alone(part) as file:
-            os.fsync(file)
-        part.rename(path)
-    return path
-
-
-def abandon(data_dir: Path, id: str) -> None:
-    """Throw it away, however far it is."""
-    if ID.fullmatch(id):
-        shutil.rmtree(_root(data_dir) / id, ignore_errors=True)
+        raise LibraryError("wrong_place", offset=upload.offset)
+    with upload.path.open("rb") as file:
+        os.fsync(file.fileno())
+    return upload.path
 
 
 def of_path(data_dir: Path, path: str) -> str:
     """Which upload a path is of, "" where of none."""
-    given = Path(path)
-    if given.parent.parent != _root(data_dir) or not ID.fullmatch(given.parent.name):
-        return ""
-    return given.parent.name
+    folder = Path(path).parent
+    same = folder.parent.resolve() == root(data_dir).resolve()
+    return folder.name if same and ID.fullmatch(folder.name) else ""
 
 
-def sweep(data_dir: Path, kept: float = KEPT) -> None:
-    """Those that nobody has gone on with for days."""
-    root, old = _root(data_dir), time.time() - kept
-    for folder in root.iterdir() if root.is_dir() else ():
+def abandon(data_dir: Path, id: str) -> None:
+    if ID.fullmatch(id):
+        shutil.rmtree(root(data_dir) / id, ignore_errors=True)
+
+
+def lying(data_dir: Path, seconds: float) -> list[Upload]:
+    """Those to which nothing has been added for so long."""
+    here, found = root(data_dir), []
+    for folder in here.iterdir() if here.is_dir() else ():
         try:
-            latest = max(each.stat().st_mtime for each in (folder, *folder.iterdir()))
-        except OSError:
+            upload = find(data_dir, folder.name)
+            if upload.path.stat().st_mtime < time.time() - seconds:
+                found.append(upload)
+        except (LibraryError, OSError):
             continue
-        if latest < old:
-            abandon(data_dir, folder.name)
-
-
-def _root(data_dir: Path) -> Path:
-    return data_dir.resolve() / places.STORE / FOLDER
-
-
-def _found(data_dir: Path, id: str) -> Upload:
-    upload = find(data_dir, id)
-    if upload is None:
-        raise LibraryError("missing", what="upload")
-    return upload
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[int]:
-    """Two tabs that send the same file do so one after the other."""
-    file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-    finally:
-        os.close(file)
+    return found
