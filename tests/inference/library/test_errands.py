@@ -334,6 +334,24 @@ def test_redis_loses_all(
     assert sent(hub) < SIZE * 1.2
 
 
+def test_redis_hangs_for_longer_than_a_lease(
+    hub: Hub, repo: Repo, broker: redis.Redis, start: Callable[[], Worker], tmp_path: Path
+) -> None:
+    hub.fail(where="files", pace=PACE / 2, times=9)
+    errand = small(hub, repo)
+    ledger.enter(broker, errand)
+    start()
+    until(broker, errand, half)
+    info: Any = broker.info("server")
+    os.kill(info["process_id"], signal.SIGSTOP)
+    try:
+        time.sleep(3.5)
+    finally:
+        os.kill(info["process_id"], signal.SIGCONT)
+    assert arrived(tmp_path, until(broker, errand, ended))
+    assert sent(hub) < SIZE * 1.2
+
+
 def test_two_at_once_and_the_third_waits(
     hub: Hub, broker: redis.Redis, start: Callable[[], Worker]
 ) -> None:
