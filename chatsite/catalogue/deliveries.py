@@ -30,6 +30,8 @@ from chatsite.gateway.library import Errand, ErrandState, FileRef, LibraryError,
 
 log = logging.getLogger(__name__)
 Kind, State = Delivery.Kind, Delivery.State
+# Steps after the last byte.
+COMPLETE = ("checking", "testing")
 MOVED = ("state", "phase", "file", "done", "total", "speed", "worker", "error", "result", "ended")
 
 
@@ -341,7 +343,9 @@ def _take(row: Delivery, state: ErrandState) -> bool:
     before = [getattr(row, name) for name in MOVED]
     row.state, row.phase, row.file = state.state, state.phase[:16], state.file[:1000]
     row.total = max(state.total, 0) or row.total
-    row.done = max(state.done, 0)
+    # What is looked at has come.
+    whole = row.state == State.DONE or row.phase in COMPLETE
+    row.done = row.total if whole else max(state.done, 0)
     row.speed, row.worker = max(state.speed, 0.0), state.node[:200]
     row.error, row.result = state.error, state.result
     if not row.is_live:

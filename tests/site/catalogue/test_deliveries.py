@@ -65,6 +65,9 @@ def test_it_works(alice: User, bob: User, worker: Worker, row: Delivery) -> None
         8,
     )
     assert row.worker == "box-1"
+    # A new step counts no bytes of its own: the bar does not go back.
+    worker.tell(claim, phase="testing", done=0, total=0, speed=0.0)
+    assert (step(row).done, row.total) == (1000, 1000)
     topics(worker.broker)
     worker.bring(claim, licence="apache-2.0")
     step(row)
