@@ -16,6 +16,8 @@ from inference import client
 from inference.client import WorkerState
 from inference.library import ledger, uploads
 from inference.library.addresses import Wanted, parse
+from inference.library.forecast import Forecast, recommend
+from inference.library.forecast import of as forecast
 from inference.library.nouns import (
     Errand,
     ErrandState,
@@ -33,6 +35,7 @@ __all__ = [
     "Errand",
     "ErrandState",
     "FileRef",
+    "Forecast",
     "Hub",
     "Landed",
     "LibraryError",
@@ -44,8 +47,10 @@ __all__ = [
     "ask",
     "cards",
     "enter",
+    "forecast",
     "forget",
     "parse",
+    "recommend",
     "states",
     "uploads",
     "wish",
