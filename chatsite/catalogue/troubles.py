@@ -78,18 +78,26 @@ SENTENCES = {
     ),
     "no_engine": _("No machine here has an engine for this kind of model."),
     "incomplete": _("Parts of this model are missing. Put all its files into one folder."),
+    "several": _(
+        "There is more than one model in it. Name the file that is meant, or put one model into a "
+        "folder of its own."
+    ),
     # Paths and bundles
     "no_file": _("There is no such file or folder on that machine, or the site may not read it."),
     "bad_path": _("This path cannot be used. Enter the whole path, beginning with /"),
     "exists": _("There is something at this path already, and nothing is overwritten."),
     "not_writable": _("The site may not write there. Choose another folder."),
     "bad_bundle": _("This is no bundle of a model, or it is damaged. Carry it over once more."),
-    "in_use": _("The model is in use just now."),
+    "no_upload": _("This upload is not here any more. Choose the file again."),
+    "wrong_place": _("The upload got out of step. Choose the same file again, and it goes on."),
     # This site
     "no_worker": _("No worker is running just now. Wait a moment, or look at Machines."),
     "no_answer": _("No worker has answered in time. Try again in a moment."),
     "broker": _("The message broker does not answer. Is the site running?"),
     "worker_lost": _("The worker stopped several times while it did this. Try again."),
+    "process_died": _(
+        "The process that did this ended by itself, perhaps for lack of memory. Try again."
+    ),
     "disk_error": _("The disk reports an error. Check it, then try again."),
 }
 
