@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -121,10 +122,11 @@ class Store:
         freed = _bytes(place)
         if place.is_dir():
             away.mkdir(exist_ok=True)
-            shutil.rmtree(away / folder, ignore_errors=True)
-            place.rename(away / folder)
-        # Also what a kill has left there of another.
-        shutil.rmtree(away, ignore_errors=True)
+            place.rename(away / uuid.uuid4().hex)
+        # Also what a kill has left there of another. The place itself stays: several remove at
+        # once.
+        for each in away.iterdir() if away.is_dir() else ():
+            shutil.rmtree(each, ignore_errors=True)
         return freed
 
     def land(
