@@ -1,5 +1,5 @@
-"""Landing: what is in the store is complete, judged and tried; what is not good lies elsewhere, with
-the reason."""
+"""Landing: what is in the store is complete, judged and tried; what is not good lies elsewhere,
+with the reason."""
 
 from __future__ import annotations
 
