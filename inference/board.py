@@ -61,6 +61,8 @@ class WorkerState:
     engines: tuple[str, ...] = ()
     # What lies in its folder of models.
     folders: tuple[str, ...] = ()
+    # What was measured of its machine: the further fields of a Machine.
+    machine: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:

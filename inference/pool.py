@@ -20,8 +20,9 @@ from inference.board import WorkerState
 from inference.budget import Budget
 from inference.contract import TASKS
 from inference.engines.registry import ENGINES
-from inference.hardware import measure
+from inference.hardware import measure, processor
 from inference.library.errands import Errands
+from inference.library.survey import Survey
 from inference.plans import sweep
 from inference.runner import Host
 from inference.settings import Settings
@@ -45,6 +46,7 @@ class Pool:
         self._ending = threading.Event()
         self._badge: Badge | None = None
         self.errands = Errands(settings, self._client, lambda: self.badge)
+        self._survey = Survey(settings.data_dir, self._works, self._ending)
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
 
     @property
@@ -58,6 +60,8 @@ class Pool:
     def start(self) -> None:
         self._watcher.start()
         self.errands.start()
+        if can("llamacpp"):
+            self._survey.start()
 
     def ring(self, model: str) -> None:
         """Wake the Host of a model; make it where there is none."""
@@ -124,6 +128,11 @@ class Pool:
             if self._client.zcard(b"waiting:" + model):
                 self.ring(model.decode())
 
+    def _works(self) -> bool:
+        """Whether an engine is there: what is measured beside it would be the other's, too."""
+        with self._lock:
+            return any(host.motor.child for host in self._hosts.values())
+
     def _state(self) -> WorkerState:
         machine = measure(self._settings.data_dir)
         return WorkerState(
@@ -136,6 +145,11 @@ class Pool:
             memory_free=machine.memory_free,
             engines=tuple(name for name in ENGINES if can(name)),
             folders=folders(self._settings.data_dir / "models"),
+            machine={
+                **self._survey.figures,
+                "disk_free": machine.disk_free,
+                "processor": processor(),
+            },
         )
 
 

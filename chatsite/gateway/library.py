@@ -121,4 +121,9 @@ def cards() -> list[tuple[WorkerState, Machine]]:
     """Every worker that has been seen lately, and what its machine is."""
     with _reaching() as broker:
         found = client.workers(broker)
-    return [(each, getattr(each, "machine", None) or Machine()) for each in found]
+    return [(each, _machine(each)) for each in found]
+
+
+def _machine(worker: WorkerState) -> Machine:
+    told = {name: getattr(worker, name) for name in ("memory_total", "memory_free", "cores")}
+    return Machine.from_dict({**worker.machine, **told, "engines": worker.engines})

@@ -26,6 +26,8 @@ VLLM_BASE = 2900 * MIB
 # Of the bandwidth that was measured by copying, what a pass over quantized weights gets where the
 # rate of that quantization was not measured.
 SHARE = 0.4
+# Seconds of a layer and of a token that no size explains: threads meet, the next token is chosen.
+LAYER_S, TOKEN_S = 0.00012, 0.001
 # How good a quantization is, the best first; within a family more bits are better.
 QUALITY = ("F32", "BF16", "F16", "Q8", "Q6", "Q5", "Q4", "IQ4", "MXFP4", "Q3", "IQ3", "Q2", "IQ2")
 
@@ -90,15 +92,15 @@ def buffer_bytes(shapes: Shapes) -> int:
 
 
 def speed_of(shapes: Shapes, weights: int, quant: str, machine: Machine) -> float | None:
-    """Tokens per second of one answer: all weights that a token passes through are read once for
-    each. None where nothing was measured."""
+    """Tokens per second of one answer in a conversation that is not long: all weights that a token
+    passes through are read once for each. None where nothing was measured."""
     rate = rate_of(quant, machine)
     if not rate or not weights:
         return None
     share = 1.0
     if shapes.active_parameters and shapes.parameters:
         share = min(1.0, shapes.active_parameters / shapes.parameters)
-    return rate / (weights * share)
+    return 1 / (weights * share / rate + shapes.layers * LAYER_S + TOKEN_S)
 
 
 def rate_of(quant: str, machine: Machine) -> float:
