@@ -147,6 +147,8 @@ class Store:
     def _examine(
         self, incoming: Path, errand: Errand, report: Tell, about: dict[str, Any]
     ) -> Manifest:
+        if errand.folder:
+            self.path(errand.folder)
         meter = Meter(report)
         meter.enter("checking")
         # Ours, of a try that was killed; and nobody else's is ours.
@@ -154,7 +156,6 @@ class Store:
         passed = border.judge(incoming, errand.files[0].path if errand.files else "")
         files = self._hashed(incoming, passed, errand.files, meter)
         folder = errand.folder or folder_name(passed.file, files)
-        self.path(folder)
         tried = _try_out(incoming, passed, report)
         landed = Landed(
             folder=folder,
