@@ -89,8 +89,18 @@ def _head(landed: Landed, about: dict[str, Any], store: Store) -> bytes:
         "template": _template(store.path(landed.folder, landed.file)),
         "about": about,
     }
-    data = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True).encode()
+    data = _spell({**told, "sha256": _digest(told)})
     return _entry(MANIFEST, len(data)) + data + bytes(-len(data) % RECORD)
+
+
+def _spell(told: dict[str, Any]) -> bytes:
+    return json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True).encode()
+
+
+def _digest(told: dict[str, Any]) -> str:
+    """Of all else in the manifest: words may be damaged as well as weights."""
+    rest = {key: value for key, value in told.items() if key != "sha256"}
+    return hashlib.sha256(_spell(rest)).hexdigest()
 
 
 def _template(path: Path) -> str:
@@ -235,6 +245,8 @@ def _manifest(file: BinaryIO, first: Piece) -> dict[str, Any]:
     told = json.loads(file.read(first.size))
     if not isinstance(told, dict) or told.get("bundle") != FORMAT or told.get("version") != VERSION:
         raise LibraryError("bad_bundle", "It is of a kind that is not known here.")
+    if told.get("sha256") != _digest(told):
+        raise LibraryError("bad_bundle", "Its manifest is damaged.")
     return told
 
 
@@ -250,7 +262,7 @@ def _about(told: dict[str, Any]) -> dict[str, Any]:
 def _matched(told: dict[str, Any], pieces: list[Piece]) -> list[Piece]:
     """The manifest's files, each there once and as long as it says; nothing else is there."""
     found = {each.path.removeprefix(FILES): each for each in pieces}
-    listed = [FileRef.from_dict(each) for each in told["files"]]
+    listed = [_ref(each) for each in told["files"]]
     names = [ref.path for ref in listed]
     if len(found) < len(pieces) or sorted(names) != sorted(found):
         raise LibraryError("bad_bundle", "Its manifest tells of other files.")
@@ -258,7 +270,14 @@ def _matched(told: dict[str, Any], pieces: list[Piece]) -> list[Piece]:
     matched = []
     for ref in sorted(listed, key=lambda ref: ref.path != told.get("file")):
         piece = found[ref.path]
-        if not re.fullmatch(r"[0-9a-f]{64}", ref.sha256) or ref.size != piece.size:
+        if ref.size != piece.size:
             raise LibraryError("bad_bundle", file=ref.path[:200])
         matched.append(Piece(ref.path, piece.source, piece.offset, piece.size, ref.sha256))
     return matched
+
+
+def _ref(told: Any) -> FileRef:
+    ref = FileRef(str(told["path"]), int(told["size"]), str(told["sha256"]))
+    if not re.fullmatch(r"[0-9a-f]{64}", ref.sha256):
+        raise LibraryError("bad_bundle", file=ref.path[:200])
+    return ref
