@@ -8,6 +8,8 @@ from typing import Any
 from django import template
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timeuntil
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -46,6 +48,16 @@ def verdict(fit: Fit | None) -> dict[str, Any]:
 @register.filter
 def verdict_words(fit: Fit) -> str:
     return str(VERDICTS.get(fit.forecast.verdict, (UNKNOWN, ""))[0])
+
+
+@register.simple_tag
+def offered(fit: Fit, best: Fit) -> SafeString:
+    """One quantization of a list of them. In Python, since a page has more than a thousand."""
+    quant, size = fit.variant.quant, fit.variant.bytes
+    words = [quant, filesizeformat(size) if size else "", verdict_words(fit)]
+    label = " · ".join(word for word in words if word)
+    chosen = mark_safe(" selected") if fit is best else ""
+    return format_html('<option value="{}"{}>{}</option>', quant, chosen, label)
 
 
 @register.simple_tag
