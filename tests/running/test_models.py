@@ -34,6 +34,24 @@ row = Delivery.objects.order_by("created").last()
 print(row.state, row.done, row.total, row.kind)
 """
 
+KEEP = """
+import os
+from chatsite.catalogue.models import Model
+Model.objects.filter(name="smollm2-135m-instruct").update(keep_loaded=bool(os.environ["KEPT"]))
+"""
+LOADED = """
+from chatsite.gateway import engines
+room = engines.look()
+for engine in room.engines if room else ():
+    if engine.model == "smollm2-135m-instruct" and engine.state != "loading":
+        print("loaded")
+"""
+UNLOAD = """
+from chatsite.catalogue import actions
+from chatsite.catalogue.models import Model
+actions.unload_now(Model.objects.get(name="smollm2-135m-instruct"))
+"""
+
 
 @pytest.fixture
 def weights() -> Path:
@@ -152,3 +170,22 @@ def test_a_file_that_is_no_model_is_refused_with_the_reason(site: Site, tmp_path
     done = run(site, "import", str(tmp_path / "gone.gguf"))
     assert done.returncode == 1
     assert "no such file" in done.stderr
+
+
+def test_a_kept_model_is_loaded_without_being_asked(site: Site) -> None:
+    """Also when its worker has died, and it goes when somebody wants that."""
+    site.wait_ready()
+    site.person("alice")
+    site.shell(KEEP, KEPT="1")
+    try:
+        until(lambda: "loaded" in site.shell(LOADED), 90)
+        site.kill("worker")
+        site.wait_ready()
+        time.sleep(11)
+        until(lambda: "loaded" in site.shell(LOADED), 90)
+    finally:
+        site.shell(KEEP, KEPT="")
+    # The steward tells within seconds that it is not kept any more.
+    time.sleep(7)
+    site.shell(UNLOAD)
+    until(lambda: "loaded" not in site.shell(LOADED), 30)
