@@ -78,7 +78,7 @@ class Part:
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
-            raise LibraryError("no_space", needed=len(view), free=0) from None
+            raise LibraryError("no_space") from None
 
     def tell(self) -> int:
         return self.size

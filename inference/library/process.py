@@ -8,6 +8,7 @@ Out: {"progress"}, {"result"}, {"error"}.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -68,6 +69,10 @@ def main() -> None:
     except LibraryError as error:
         log.info("%s: %s", error.kind, error)
         pipe.send(error=error.to_dict())
+    except OSError as error:
+        log.exception("The disk fails.")
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        pipe.send(error={"kind": "no_space" if full else "disk_error"})
     except Exception:
         # Whatever it was: somebody waits for a word.
         log.exception("This could not be done.")

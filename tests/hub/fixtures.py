@@ -21,7 +21,9 @@ client.prepare(Address(), os.environ)
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """With the secret that tokens are sealed with."""
+    monkeypatch.setenv(SECRET, "a secret of tests")
     made = Hub()
     yield made
     made.close()
@@ -29,8 +31,7 @@ def hub() -> Iterator[Hub]:
 
 def address(hub: Hub, token: str = "", **more: Any) -> Address:
     """As an admin would set it; the other host needs to be allowed, since nobody knows it."""
-    secret = os.environ.setdefault(SECRET, "a secret of tests")
-    permit = seal(Permit(hub.url, True, token), secret) if token else ""
+    permit = seal(Permit(hub.url, True, token), os.environ[SECRET]) if token else ""
     return Address(**{"endpoint": hub.url, "permit": permit, "hosts": (hub.files,)} | more)
 
 

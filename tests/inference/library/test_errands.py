@@ -19,7 +19,6 @@ import redis
 from inference.engines.weights import locate
 from inference.library import ledger
 from inference.library.nouns import Errand, ErrandState
-from inference.remote.permit import SECRET
 from tests.hub.fixtures import address, download, hub
 from tests.hub.repos import Repo
 from tests.hub.server import Hub
@@ -67,7 +66,6 @@ class Worker:
                 "REDIS_URL": url,
                 "CHATSITE_DATA_DIR": str(data),
                 "CHATSITE_LEASE_MS": "2000",
-                SECRET: os.environ.setdefault(SECRET, "a secret of tests"),
             },
             stdout=self._log,
             stderr=self._log,
