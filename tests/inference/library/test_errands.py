@@ -260,7 +260,7 @@ def test_pause_and_resume(
     worker = start()
     until(broker, errand, half)
     ledger.wish(broker, errand.id, "pause")
-    before = until(broker, errand, lambda now: now.state == "paused", 3)
+    before = until(broker, errand, lambda now: now.state == "paused", 10)
     assert before.speed == 0
     assert worker.children() == []
     time.sleep(1.5)
@@ -288,9 +288,9 @@ def test_cancel(
     until(broker, errand, half)
     if first:
         ledger.wish(broker, errand.id, first)
-        until(broker, errand, lambda now: now.state == "paused", 3)
+        until(broker, errand, lambda now: now.state == "paused", 10)
     ledger.wish(broker, errand.id, "cancel")
-    until(broker, errand, lambda now: now.state == "cancelled", 5)
+    until(broker, errand, lambda now: now.state == "cancelled", 10)
     end = time.monotonic() + 5
     while list((tmp_path / "models" / ".incoming").glob("*")):
         assert time.monotonic() < end, "What had come is still there."
