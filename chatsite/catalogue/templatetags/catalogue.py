@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 from django import template
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.timesince import timeuntil
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from chatsite.catalogue import troubles
+from chatsite.catalogue.curated import Entry
 from chatsite.catalogue.library import Fit
 from chatsite.catalogue.models import Delivery
 
@@ -38,26 +39,55 @@ PHASES = {
 PAGE = 600
 
 
-@register.inclusion_tag("catalogue/verdict.html")
-def verdict(fit: Fit | None) -> dict[str, Any]:
-    kind = fit.forecast.verdict if fit else ""
-    words, colour = VERDICTS.get(kind, (UNKNOWN, ""))
-    return {"words": words, "colour": colour}
-
-
-@register.filter
-def verdict_words(fit: Fit) -> str:
-    return str(VERDICTS.get(fit.forecast.verdict, (UNKNOWN, ""))[0])
+# Of the curated list there are hundreds on one page: their parts are made here, since a template
+# takes many times as long for the same.
 
 
 @register.simple_tag
-def offered(fit: Fit, best: Fit) -> SafeString:
-    """One quantization of a list of them. In Python, since a page has more than a thousand."""
-    quant, size = fit.variant.quant, fit.variant.bytes
-    words = [quant, filesizeformat(size) if size else "", verdict_words(fit)]
-    label = " · ".join(word for word in words if word)
-    chosen = mark_safe(" selected") if fit is best else ""
-    return format_html('<option value="{}"{}>{}</option>', quant, chosen, label)
+def verdict(fit: Fit | None) -> SafeString:
+    """Whether a model runs here, in words and colour."""
+    kind = fit.forecast.verdict if fit else ""
+    words, colour = VERDICTS.get(kind, (UNKNOWN, ""))
+    badge = f" badge--{colour}" if colour else ""
+    return format_html('<span class="badge{}">{}</span>', badge, words)
+
+
+@register.simple_tag
+def facts(entry: Entry) -> SafeString:
+    """Who made it, how large it is, under which licence, what it is good at."""
+    told = [entry.publisher, billions(entry.shapes.parameters), entry.licence]
+    words = [*told, *entry.strength_texts, gettext("asks for consent") if entry.gated else ""]
+    return _spans(words)
+
+
+@register.simple_tag
+def needs(fit: Fit) -> SafeString:
+    """How fast it would be, and what it would take."""
+    fast, memory = pace(fit.forecast.tokens_per_second), fit.forecast.memory_bytes
+    words = [
+        gettext("about %(how_fast)s") % {"how_fast": fast} if fast else "",
+        gettext("%(size)s of memory") % {"size": filesizeformat(memory)} if memory else "",
+    ]
+    return _spans(words)
+
+
+@register.simple_tag
+def options(fits: Iterable[Fit], best: Fit) -> SafeString:
+    """The quantizations to choose from."""
+    rows = []
+    for fit in fits:
+        size = filesizeformat(fit.variant.bytes) if fit.variant.bytes else ""
+        words = " · ".join(filter(None, (fit.variant.quant, size, verdict_words(fit))))
+        rows.append((fit.variant.quant, " selected" if fit == best else "", words))
+    return format_html_join("", '<option value="{}"{}>{}</option>', rows)
+
+
+def _spans(words: Iterable[object]) -> SafeString:
+    return format_html_join("", "<span>{}</span>", ((text,) for text in map(str, words) if text))
+
+
+def verdict_words(fit: Fit) -> str:
+    return str(VERDICTS.get(fit.forecast.verdict, (UNKNOWN, ""))[0])
 
 
 @register.simple_tag

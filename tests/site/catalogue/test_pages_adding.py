@@ -3,6 +3,7 @@ here, and downloads it."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -102,7 +103,7 @@ def fresh() -> None:
 @pytest.fixture
 def machine(broker: redis.Redis) -> None:
     state = WorkerState("box-1", "box", 1, "", 8, 32 << 30, 24 << 30, engines=("llamacpp",))
-    board.greet(broker, replace(state, machine=MACHINE))  # type: ignore[call-arg]
+    board.greet(broker, replace(state, machine=asdict(MACHINE)))
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def test_searched_and_filtered(alice_client: Client, machine: None) -> None:
     nothing = page(alice_client, f"{ADD}?q=nosuchmodel")
     assert "Search the hub for “nosuchmodel”" in nothing
     well = page(alice_client, f"{ADD}?well=on")
-    assert "Does not fit" not in well.partition('id="entries"')[2]
+    assert not re.search("badge--(danger|warning)", well)
 
 
 def test_what_is_here_says_so(alice_client: Client, machine: None) -> None:
@@ -263,10 +264,11 @@ def test_300_entries_open_at_once(
     alice_client: Client, machine: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_page() -> tuple[int, float]:
-        began = time.perf_counter()
+        # What the page itself takes: others may have the processor at the same time.
+        began = time.thread_time()
         with CaptureQueriesContext(connection) as queries:
             page(alice_client, ADD)
-        return len(queries), time.perf_counter() - began
+        return len(queries), time.thread_time() - began
 
     few, _first = open_page()
     base = curated.entries()
@@ -277,5 +279,4 @@ def test_300_entries_open_at_once(
     assert len(picking.choices(cards=[])) == len(finding.search()) == 300
     runs = [open_page() for _ in range(3)]
     assert {queries for queries, _ in runs} == {few}
-    # The machine may be busy with something else: one calm moment is enough.
     assert min(seconds for _, seconds in runs) < 0.5, runs
