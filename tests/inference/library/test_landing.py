@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from inference.contract import ModelSpec
 from inference.engines.base import LoadError
 from inference.engines.weights import locate
+from inference.hardware import Verdicts
 from inference.library import quarantine, works
 from inference.library.nouns import FileRef, LibraryError
 from inference.library.store import Store, folder_name
@@ -204,3 +206,27 @@ def test_refusals_leave_others_alone(store: Store, tmp_path: Path) -> None:
     assert error.facts["why"]
     # It was looked at where it lies, and not copied at all.
     assert bad.exists()
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_crash_of_the_fast_kernels_is_no_refusal_and_is_remembered(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the engine does without them from its first load on."""
+    monkeypatch.setenv("CHATSITE_ENGINES", "llamacpp=tests.running.engines:CrashingEngine")
+    folder = arrive(store, build())
+    landed = store.land(folder, errand("download", folder="slow-1"), lambda _: None)
+    spec = ModelSpec("any", "llamacpp", {"store": f"slow-1/{landed.file}"})
+    assert not Verdicts(store.data_dir / "engine" / "verdicts.json").about(spec).fast
+    manifest = store.manifest("slow-1")
+    assert manifest
+    assert not manifest.fast
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_manifest_that_came_along_is_not_ours(store: Store) -> None:
+    """Or it is of a try that was killed before it had its name."""
+    folder = arrive(store, build())
+    (folder / "manifest.json").write_text("{")
+    store.land(folder, errand("download", folder="one-1"), lambda _: None)
+    assert store.manifest("one-1")
