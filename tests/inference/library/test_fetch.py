@@ -137,6 +137,25 @@ def test_a_hub_that_is_away_for_a_while(
     assert sum(sent for _, sent in bodies(hub)) < len(WEIGHTS) + 500_000
 
 
+def test_a_server_that_falls_silent(
+    hub: Hub, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    hub.fail(where="files", cut=400_000)
+    hub.fail(where="files", silent=4)
+    begun = time.monotonic()
+    run(download(hub, repo, [FILE]), tmp_path)
+    assert whole(tmp_path)
+    assert time.monotonic() - begun < 8
+
+
+def test_the_speed_is_told(hub: Hub, repo: Repo, tmp_path: Path) -> None:
+    hub.fail(where="files", pace=1_000_000)
+    bar = run(download(hub, repo, [FILE]), tmp_path)
+    speeds = [each["speed"] for each in bar.news if each["done"] > 500_000]
+    assert all(400_000 < speed < 2_500_000 for speed in speeds), speeds
+
+
 def test_nobody_answers_from_the_beginning(hub: Hub, repo: Repo, tmp_path: Path) -> None:
     with hub.down():
         begun = time.monotonic()
