@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,8 @@ from chatsite.gateway.library import Errand, ErrandState, FileRef, LibraryError,
 
 log = logging.getLogger(__name__)
 Kind, State = Delivery.Kind, Delivery.State
+# How long an ended delivery is remembered.
+REMEMBERED = timedelta(days=90)
 # Steps after the last byte.
 COMPLETE = ("checking", "testing")
 MOVED = ("state", "phase", "file", "done", "total", "speed", "worker", "error", "result", "ended")
@@ -352,6 +355,11 @@ def _take(row: Delivery, state: ErrandState) -> bool:
         row.ended = row.ended or timezone.now()
         row.speed = 0
     return before != [getattr(row, name) for name in MOVED]
+
+
+def purge() -> None:
+    """What has ended long ago is no news to anybody."""
+    Delivery.objects.filter(ended__lt=timezone.now() - REMEMBERED).delete()
 
 
 def tell() -> None:

@@ -90,6 +90,7 @@ class Steward:
             chat.purge()
             repeats.purge()
             stored.purge()
+            deliveries.purge()
 
     def _meet(self) -> None:
         """Know every live row; put back the logs that Redis lost; pass on stops that it missed."""

@@ -4,11 +4,13 @@ what is away meanwhile."""
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import redis
+from django.utils import timezone
 
 from chatsite.accounts.models import User
 from chatsite.catalogue import actions, aliases, deliveries, hub, troubles
@@ -324,6 +326,17 @@ def test_forget(worker: Worker, row: Delivery) -> None:
     deliveries.forget(row.pk)
     assert not Delivery.objects.exists()
     assert library.states([row.pk.hex]) == {}
+
+
+def test_what_ended_long_ago_is_forgotten(worker: Worker, row: Delivery) -> None:
+    worker.bring(worker.take())
+    step(row)
+    deliveries.purge()
+    assert Delivery.objects.exists()
+    Delivery.objects.update(ended=timezone.now() - timedelta(days=91))
+    deliveries.purge()
+    assert not Delivery.objects.exists()
+    assert Model.objects.exists()
 
 
 def test_r7_the_token_goes_along_sealed_and_with_downloads_alone(
