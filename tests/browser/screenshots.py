@@ -12,8 +12,11 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from inference.engines.weights import locate
 from tests.browser.conftest import FLAGS
 from tests.browser.window import STARTER, Watch, Window
+from tests.hub.server import Hub
+from tests.inference.weights import SOURCE
 from tests.live import PASSWORD, ROOT, Person, Site
 
 FOLDER = ROOT / "docs" / "screenshots"
@@ -27,6 +30,16 @@ User.objects.create_superuser("bob", password=os.environ["WORD"])
 User.objects.create_user("charlie", password=os.environ["WORD"])
 """
 
+
+# The hub of the tests, as a mirror in the office.
+HUB = """
+import os
+from chatsite.catalogue import hub
+hub.change(os.environ["HUB"], [os.environ["FILES"]])
+"""
+REPO = "office/SmolLM2-135M-Instruct-GGUF"
+# Bytes per second, so that a picture can be taken of a download.
+PACE = 3e6
 
 # The starter model writes English only; with this seed it is right, too.
 QUESTION = "Write a Python function that returns the square of a number, and show how to call it."
@@ -104,6 +117,7 @@ class Camera:
             self.before(words)
             self.chats(words)
             self.settings(words)
+            self.models(words)
 
     def window(self, words: Words, **options: Any) -> Window:
         options = {"viewport": SCREEN, "locale": words.locale, "color_scheme": "light", **options}
@@ -149,10 +163,46 @@ class Camera:
         self.keep(window.open("/settings/").page, "settings", words)
         self.keep(window.open("/settings/users").page, "users", words)
 
+    def models(self, words: Words) -> None:
+        """The list, the fit, a download, the machines."""
+        window = self.enter(words)
+        page = window.page
+        self.measured(window)
+        self.keep(window.open("/settings/models/add").page, "models-add", words)
+        self.keep(window.open("/settings/machines").page, "machines", words)
+        hub = Hub()
+        try:
+            weights = locate(SOURCE)
+            hub.add(REPO, {"SmolLM2-135M-Instruct-Q4_1.gguf": weights})
+            self.product.shell(HUB, HUB=hub.url, FILES=hub.files)
+            window.open(f"/settings/models/repository?repo={REPO}")
+            page.locator(".library-variant").first.wait_for(timeout=60_000)
+            self.keep(page, "models-fit", words)
+            hub.fail(where="files", method="GET", times=1000, pace=PACE)
+            page.locator('#variants button[type="submit"]').click()
+            page.locator(".library-facts > span:nth-child(3)").first.wait_for(timeout=60_000)
+            page.wait_for_timeout(6000)
+            self.keep(page, "models", words)
+            page.once("dialog", lambda dialog: dialog.accept())
+            page.locator('[id^="cancel-"]').click()
+            page.locator('[id^="forget-"]').click(timeout=60_000)
+        finally:
+            hub.close()
+
+    def measured(self, window: Window) -> None:
+        """A machine is measured when it has nothing to do: some seconds after the start."""
+        for _ in range(60):
+            window.open("/settings/models/add")
+            if window.page.locator(".library-entry .badge--success").count():
+                return
+            window.page.wait_for_timeout(2000)
+
     def keep(self, page: Page, name: str, words: Words) -> None:
         if self.names and name not in self.names:
             return
-        page.wait_for_load_state("networkidle")
+        # What is live asks again and again.
+        if not page.locator("[data-poll]").count():
+            page.wait_for_load_state("networkidle")
         page.evaluate("document.activeElement.blur()")
         page.wait_for_timeout(900)  # what moves has come to rest
         path = FOLDER / f"{name}{words.suffix}.png"

@@ -66,9 +66,12 @@ def test_it_works(blank: Enter, new_site: Callable[..., Site], hub: Hub) -> None
     set_hub(window, hub)
     # Somebody else has had the chat open all the time.
     other = blank(product=product)
-    for cookie in window.context.cookies():
-        taken = {"name": cookie["name"], "value": cookie["value"], "url": other.url}
-        other.context.add_cookies([taken])
+    other.context.add_cookies(
+        [
+            {"name": each["name"], "value": each["value"], "url": other.url}
+            for each in window.context.cookies()
+        ]
+    )
     other.open("/chat/").ready()
 
     find(window, "smol")

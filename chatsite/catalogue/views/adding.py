@@ -68,6 +68,7 @@ def add(request: HttpRequest) -> HttpResponse:
         "well": asked.get("well") == "on",
         "wanted": page_of(wanted) if wanted else "",
         "cards": cards,
+        "measuring": bool(cards) and not any(machine.bandwidth for _, machine in cards),
         "context": library.CONTEXT,
         "total": len(curated.entries()),
     }

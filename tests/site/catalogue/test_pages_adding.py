@@ -161,6 +161,13 @@ def test_without_a_machine_nothing_is_promised(alice_client: Client, broker: red
     assert "Not known" in shown
 
 
+def test_a_machine_that_is_being_measured(alice_client: Client, broker: redis.Redis) -> None:
+    Worker(broker)
+    shown = page(alice_client, ADD)
+    assert "is being measured" in shown
+    assert "Not known" in shown
+
+
 @pytest.mark.parametrize(
     ("typed", "query"),
     [
