@@ -27,6 +27,10 @@ FILES = "files/"
 LARGEST_MANIFEST, LONGEST_NAME, MOST_MEMBERS = 16 << 20, 4096, 4 * border.MOST_FILES
 RECORD, BLOCK = 512, 4 << 20
 END = bytes(2 * RECORD)
+# What a stranger's bytes may lead to, read as what they say they are.
+DAMAGED = (
+    ValueError, LookupError, TypeError, OverflowError, RecursionError, tarfile.TarError,
+)  # fmt: skip
 UNWANTED = re.compile(r"[^A-Za-z0-9._]+")
 
 
@@ -210,7 +214,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Piece]]:
             told = _manifest(file, first)
             rest = list(members)
         return _about(told), _matched(told, rest)
-    except (ValueError, KeyError, TypeError, RecursionError, tarfile.TarError) as error:
+    except DAMAGED as error:
         raise LibraryError("bad_bundle", str(error)[:200]) from None
 
 

@@ -266,6 +266,14 @@ def test_a_manifest_that_lies(other: Store, stick: Path) -> None:
         "a file that is not there": (manifest("m.gguf", "n.gguf"), data),
         "a file that is not listed": (manifest(), data),
         "a file twice": (manifest("m.gguf"), data, twice),
+        "sizes without end": (
+            manifest(files=[{"path": "m.gguf", "size": float("inf"), "sha256": "0" * 64}]),
+            data,
+        ),
+        "a name that is none": (
+            manifest(files=[{"path": ["m.gguf"], "size": 1, "sha256": "0" * 64}]),
+            data,
+        ),
         "no hash": (manifest(files=[{"path": "m.gguf", "size": 1}]), data),
         "another size": (manifest(files=[{"path": "m.gguf", "size": 2, "sha256": "0" * 64}]), data),
         "another hash": (manifest("m.gguf"), data),
