@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -60,7 +60,7 @@ def begin_download(
         title=title,
         repo=repo,
         revision=revision,
-        quant=variant.quant,
+        quant=variant.quant[:40],
         folder=folder,
         files=[asdict(each) for each in variant.files],
         total=variant.bytes,
@@ -132,7 +132,7 @@ def shared(model: Model, but: int | None = None) -> bool:
 
 
 def _begin(user: User | None, kind: Delivery.Kind, **fields: Any) -> Delivery:
-    row = Delivery(kind=kind, asked_by=user, **fields)
+    row = Delivery(kind=kind, asked_by=user, **storable(fields))
     row.title = row.title[:300]
     row.subject = subject(row)
     try:
@@ -344,17 +344,28 @@ def _remind(row: Delivery, state: ErrandState) -> None:
 def _take(row: Delivery, state: ErrandState) -> bool:
     """Whether it brings anything new. A download goes forward only, whoever says what."""
     before = [getattr(row, name) for name in MOVED]
-    row.state, row.phase, row.file = state.state, state.phase[:16], state.file[:1000]
+    row.state, row.phase, row.file = state.state, state.phase[:16], storable(state.file[:1000])
     row.total = max(state.total, 0) or row.total
     # What is looked at has come.
     whole = row.state == State.DONE or row.phase in COMPLETE
     row.done = row.total if whole else max(state.done, 0)
     row.speed, row.worker = max(state.speed, 0.0), state.node[:200]
-    row.error, row.result = state.error, state.result
+    row.error, row.result = storable(state.error), storable(state.result)
     if not row.is_live:
         row.ended = row.ended or timezone.now()
         row.speed = 0
     return before != [getattr(row, name) for name in MOVED]
+
+
+def storable(value: Any) -> Any:
+    """What a file says of itself may have half characters and NULs, which no database takes."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode().replace("\0", "")
+    if isinstance(value, Mapping):
+        return {storable(key): storable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(each) for each in value]
+    return value
 
 
 def purge() -> None:

@@ -243,6 +243,21 @@ def test_an_import_of_a_bundle_brings_what_it_was_told_there(alice: User, worker
     assert aliases.names_of(model) == {"our-writer", "gpt-4o"}
 
 
+def test_odd_characters_of_a_file_are_no_poison(alice: User, worker: Worker) -> None:
+    """PostgreSQL takes neither NULs nor half characters, and the steward must not stumble each
+    round."""
+    row = deliveries.begin_import(alice, "/media/tiny.gguf", {"description": "a\0b"})
+    claim = worker.take()
+    worker.tell(claim, phase="copying", file="a\0b.gguf", error={"kind": "x", "file": "\0"})
+    assert (step(row).file, row.error) == ("ab.gguf", {"kind": "x", "file": ""})
+    worker.bring(claim, name="Ti\0ny", about={"title": "\0"})
+    model = step(row).model
+    assert model is not None
+    assert (model.title, model.landed["name"]) == ("Tiny", "Tiny")
+    assert model.description == "ab"
+    assert deliveries.storable({"a\0": ["\ud800", 1, None]}) == {"a": ["?", 1, None]}
+
+
 @pytest.mark.parametrize("path", ["", "writer.gguf", "../x", "/a\0b", "/" + "x" * 5000])
 def test_a_path_is_whole(alice: User, worker: Worker, path: str) -> None:
     with pytest.raises(PathError):
