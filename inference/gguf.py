@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from inference.quants import MIXTURES, TYPES
+
 # A header longer than this is no header; vocabularies of 250,000 entries need about 20 MB.
 LONGEST = 64 << 20
 CHUNK = 1 << 20
@@ -28,26 +30,10 @@ LENGTH = struct.Struct("<Q")
 # The scalar types of values, by their number, in struct's letters.
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q"}
 SCALARS |= {12: "d"}
-
-# ggml's types: number, name, numbers in a block, bytes of a block.
-TABLE = """
-0 F32 1 4, 1 F16 1 2, 2 Q4_0 32 18, 3 Q4_1 32 20, 6 Q5_0 32 22, 7 Q5_1 32 24, 8 Q8_0 32 34,
-9 Q8_1 32 36, 10 Q2_K 256 84, 11 Q3_K 256 110, 12 Q4_K 256 144, 13 Q5_K 256 176, 14 Q6_K 256 210,
-15 Q8_K 256 292, 16 IQ2_XXS 256 66, 17 IQ2_XS 256 74, 18 IQ3_XXS 256 98, 19 IQ1_S 256 50,
-20 IQ4_NL 32 18, 21 IQ3_S 256 110, 22 IQ2_S 256 82, 23 IQ4_XS 256 136, 24 I8 1 1, 25 I16 1 2,
-26 I32 1 4, 27 I64 1 8, 28 F64 1 8, 29 IQ1_M 256 56, 30 BF16 1 2, 34 TQ1_0 256 54, 35 TQ2_0 256 66,
-39 MXFP4 32 17
-"""
-# Mixtures that the types of the tensors do not tell apart, by general.file_type.
-MIXED = """
-11 Q3_K_S, 12 Q3_K_M, 13 Q3_K_L, 14 Q4_K_S, 15 Q4_K_M, 16 Q5_K_S, 17 Q5_K_M, 21 Q2_K_S, 22 IQ3_XS,
-27 IQ3_M, 29 IQ2_M
-"""
-ROWS = [row.split() for row in TABLE.split(",")]
-TYPES = {int(kind): (name, int(block), int(width)) for kind, name, block, width in ROWS}
-MIXTURES = {int(kind): name for kind, name in (row.split() for row in MIXED.split(","))}
 # Architectures whose memory of what was read is a state, not (or not only) cells.
 RECURRENT = re.compile(r"mamba|rwkv|jamba|falcon-h1|granitehybrid|nemotron_h|lfm2|plamo2|qwen3next")
+# In the names of tensors that hold the matrices of all experts.
+EXPERTS = "_exps."
 PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
@@ -86,6 +72,20 @@ class Header:
     recurrent: bool
     # Bytes of the state that a recurrent model keeps for each sequence.
     state_bytes: int
+    feed_forward_length: int = 0
+    # Experts of each layer, and those that a token passes through.
+    experts: int = 0
+    experts_used: int = 0
+    # Of the parameters: those of all experts, and of a table of which one row is read for a token.
+    expert_parameters: int = 0
+    table_parameters: int = 0
+
+    @property
+    def active_parameters(self) -> int:
+        """Those that one token passes through."""
+        unused = max(0, self.experts - self.experts_used)
+        idle = self.expert_parameters * unused // self.experts if self.experts else 0
+        return self.parameters - self.table_parameters - idle
 
     @property
     def cell_values(self) -> int:
@@ -178,6 +178,7 @@ def read(path: Path) -> Header:
         parameters=sum(header.parameters for header in headers),
         file_bytes=sum(header.file_bytes for header in headers),
         tensor_bytes=sum(header.tensor_bytes for header in headers),
+        expert_parameters=sum(header.expert_parameters for header in headers),
     )
 
 
@@ -210,7 +211,7 @@ def _read(path: Path, stamp: tuple[int, int]) -> Header:
 
 
 def read_open(file: BinaryIO, size: int) -> Header:
-    """The header of one file, which needs to lie nowhere: `read` and `seek` are all that is used."""
+    """The header of one file, of which `read` and `seek` are used: it need not lie anywhere."""
     reader = Reader(file, size)
     tensor_count, key_count = _begin(reader)
     values = dict(_values(reader, key_count))
@@ -270,13 +271,15 @@ class Tensors:
     bytes: int
     # The type that holds the most bytes.
     type: str
+    expert_parameters: int = 0
+    table_parameters: int = 0
 
 
 def _tensors(reader: Reader, count: int, values: dict[str, Any], size: int) -> Tensors:
     """Read the list; each tensor must lie within the file."""
-    parameters, ends, types = 0, 0, Counter[str]()
+    parameters, ends, types, parts = 0, 0, Counter[str](), Counter[str]()
     for _ in range(count):
-        reader.text(LONGEST_NAME)
+        tensor = reader.text(LONGEST_NAME)
         shape = _shape(reader)
         kind, offset = reader.number("I"), reader.number("Q")
         if kind not in TYPES:
@@ -287,6 +290,7 @@ def _tensors(reader: Reader, count: int, values: dict[str, Any], size: int) -> T
             raise GgufError("tensor", "The rows of a tensor do not fill its blocks.")
         length = numbers // block * width
         parameters += numbers
+        parts["experts" if EXPERTS in tensor else tensor] += numbers
         types[name] += length
         ends = max(ends, offset + length)
     alignment = _whole(values, "general.alignment", 1 << 16) or 32
@@ -295,7 +299,9 @@ def _tensors(reader: Reader, count: int, values: dict[str, Any], size: int) -> T
         raise GgufError("tensor", "A tensor lies beyond the end of the file; it may be incomplete.")
     if types.total() > size:
         raise GgufError("tensor", "The tensors lie over one another.")
-    return Tensors(parameters, types.total(), types.most_common(1)[0][0] if types else "")
+    table = parts["token_embd.weight"] if parts["output.weight"] else 0
+    most = types.most_common(1)[0][0] if types else ""
+    return Tensors(parameters, types.total(), most, parts["experts"], table)
 
 
 def _shape(reader: Reader) -> tuple[int, ...]:
@@ -343,6 +349,11 @@ def _header(values: dict[str, Any], tensors: Tensors, size: int) -> Header:
         sliding_window=own("attention.sliding_window"),
         recurrent=recurrent,
         state_bytes=_state(values, architecture, layers, width) if recurrent else 0,
+        feed_forward_length=own("feed_forward_length"),
+        experts=own("expert_count"),
+        experts_used=own("expert_used_count"),
+        expert_parameters=tensors.expert_parameters,
+        table_parameters=tensors.table_parameters,
     )
 
 

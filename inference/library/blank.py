@@ -3,14 +3,15 @@ machine with. It writes files and reads none."""
 
 from __future__ import annotations
 
+import math
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from inference.gguf import TYPES
+from inference.quants import TYPES
 
 # What random bytes must not be: the half-precision scales of a block, where they lie in it.
 SCALES = {"Q4_0": (0,), "Q4_1": (0, 2), "Q5_0": (0,), "Q8_0": (0,), "Q4_K": (0, 2), "Q5_K": (0, 2)}
@@ -19,6 +20,8 @@ HALF = struct.pack("<e", 0.004)
 NUMBERS = {name: (number, block, width) for number, (name, block, width) in TYPES.items()}
 # What one write takes, in blocks.
 CHUNK = 4096
+# Name, shape, quantization.
+Tensor = tuple[str, tuple[int, ...], str]
 KINDS = {int: (4, "<I"), float: (6, "<f")}
 
 
@@ -42,11 +45,21 @@ class Plan:
 def write(path: Path, plan: Plan) -> int:
     """The bytes of its matrices, which a token passes through once each."""
     tensors = list(_tensors(plan))
-    values = _values(plan)
+    save(path, _values(plan), tensors)
+    return sum(_bytes(shape, quant) for _, shape, quant in tensors if len(shape) > 1)
+
+
+def save(
+    path: Path, values: dict[str, Any], tensors: Sequence[Tensor], copied: Sequence[bytes] = ()
+) -> None:
+    """A file of these values and of random tensors; `copied` are values as another file has them,
+    with their keys."""
     with path.open("wb") as file:
-        file.write(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(values)))
+        count = len(values) + len(copied)
+        file.write(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), count))
         for key, value in values.items():
             file.write(_text(key) + _typed(value))
+        file.writelines(copied)
         offset = 0
         for name, shape, quant in tensors:
             file.write(_text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape))
@@ -55,7 +68,6 @@ def write(path: Path, plan: Plan) -> int:
         file.write(bytes(-file.tell() % 32))
         for _, shape, quant in tensors:
             _fill(file, shape, quant)
-    return sum(_bytes(shape, quant) for _, shape, quant in tensors if len(shape) == 2)
 
 
 def _values(plan: Plan) -> dict[str, Any]:
@@ -80,7 +92,7 @@ def _values(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _tensors(plan: Plan) -> Iterator[tuple[str, tuple[int, ...], str]]:
+def _tensors(plan: Plan) -> Iterator[Tensor]:
     width, side = plan.width, plan.heads_kv * plan.head
     vocabulary = 259
     yield "token_embd.weight", (width, vocabulary), plan.quant
@@ -103,8 +115,7 @@ def _tensors(plan: Plan) -> Iterator[tuple[str, tuple[int, ...], str]]:
 
 def _bytes(shape: tuple[int, ...], quant: str) -> int:
     _, block, width = NUMBERS[quant]
-    numbers = shape[0] * (shape[1] if len(shape) > 1 else 1)
-    return numbers // block * width
+    return math.prod(shape) // block * width
 
 
 def _aligned(size: int) -> int:
@@ -113,7 +124,11 @@ def _aligned(size: int) -> int:
 
 def _fill(file: BinaryIO, shape: tuple[int, ...], quant: str) -> None:
     size = _bytes(shape, quant)
-    if quant == "F32":
+    if quant == "F32" and len(shape) > 1:
+        # A router's: experts of equal weight would leave all tokens to the same ones.
+        numbers = ((byte - 128) / 1280 for byte in os.urandom(size // 4))
+        file.write(struct.pack(f"<{size // 4}f", *numbers))
+    elif quant == "F32":
         file.write(struct.pack("<f", 1.0) * (size // 4))
     else:
         chunk = _chunk(quant)

@@ -17,16 +17,19 @@ def of_header(header: Header) -> Shapes:
     return Shapes(
         architecture=header.architecture,
         parameters=header.parameters,
-        active_parameters=header.parameters,
+        active_parameters=header.active_parameters,
         layers=header.block_count,
         context_length=header.context_length,
         embedding_length=header.embedding_length,
+        feed_forward_length=header.feed_forward_length,
         vocab_size=header.vocab_size,
         head_count=header.head_count,
         head_count_kv=header.head_count_kv,
         key_length=header.key_length,
         value_length=header.value_length,
         state_bytes=header.state_bytes,
+        experts=header.experts,
+        experts_used=header.experts_used,
         embeds="bert" in header.architecture,
     )
 

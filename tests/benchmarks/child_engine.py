@@ -9,9 +9,12 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+import psutil
 
 from inference.child import Child
 from inference.contract import Event, Finish, Job, Message, Request, Sampling, Tokens, unpack
@@ -31,10 +34,15 @@ class ChildEngine:
         environment: Mapping[str, str],
         slots: int,
         shelf_bytes: int = 0,
+        engine: str = "llamacpp",
+        path: Path | None = None,
         **settings: int,
     ) -> None:
         """`settings` without `threads`: the engine chooses and goes on choosing."""
         self._spec = spec({"slots": slots, **settings})
+        self._spec = replace(self._spec, engine=engine)
+        if path:
+            self._spec = replace(self._spec, name=path.stem, source={"path": str(path)})
         self._numbers = itertools.count()
         # Nobody rings: the end of a pipe into which nothing is written.
         self._wake, self._unused = os.pipe()
@@ -77,15 +85,32 @@ class ChildEngine:
                 ended = ended or (isinstance(event, Finish) and event.id == id)
         return took
 
+    def pace(self, length: int, words: int) -> float:
+        """Tokens per second of one answer of so many tokens to a question of so many words."""
+        id, times, ended = self._add(length, words=words), list[float](), False
+        while not ended:
+            for event in self._events():
+                if isinstance(event, Tokens):
+                    times += [time.perf_counter()] * len(event.tokens)
+                elif isinstance(event, Finish) and event.id == id:
+                    assert event.error is None, event.error
+                    ended = True
+        begin = len(times) // 4
+        return (len(times) - 1 - begin) / (times[-1] - times[begin])
+
+    @property
+    def memory(self) -> int:
+        return int(psutil.Process(self._child.pid).memory_info().rss)
+
     def close(self) -> None:
         self._child.end()
         os.close(self._wake)
         os.close(self._unused)
 
-    def _add(self, length: int = 1024, user: str = "") -> str:
+    def _add(self, length: int = 1024, user: str = "", words: int = 0) -> str:
         id = f"bench-{next(self._numbers)}"
         sampling = Sampling(temperature=0, ignore_eos=True, max_tokens=length)
-        messages = (Message("user", question()),)
+        messages = (Message("user", question(words)),)
         self._child.add(Job(Request(id, user or id, self._spec, messages, sampling)))
         return id
 
