@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ollama import Client
 
 from tests.hub.server import Hub
 from tests.live import ROOT, Site
@@ -134,6 +135,22 @@ def answer(site: Site, name: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def test_ollamas_client_pulls_from_the_hub_and_talks(site: Site, hub: Hub, key: str) -> None:
+    name = "hf.co/owner/Smol-GGUF:Q4_1"
+    client = Client(host=site.url, headers={"Authorization": f"Bearer {key}"})
+    try:
+        parts = list(client.pull(name, stream=True))
+        assert parts[-1].status == "success"
+        moved = [part.completed or 0 for part in parts if part.digest]
+        assert moved == sorted(moved)
+        said = client.chat(name, [{"role": "user", "content": "Hello"}], options={"num_predict": 8})
+        assert said.message.content
+        assert client.delete(name).status == "success"
+    finally:
+        client._client.close()
+    until(lambda: not folders(site))
 
 
 def test_ctrl_c_pauses_and_the_same_command_goes_on(site: Site, hub: Hub) -> None:
