@@ -29,10 +29,12 @@ class Choice:
         return marked or next(iter(self.fits), None)
 
     @property
-    def rank(self) -> int:
+    def rank(self) -> tuple[int, bool]:
+        """Nobody looks for vectors first."""
         verdict = self.best.forecast.verdict if self.best else ""
         known = library.VERDICTS
-        return known.index(verdict) if verdict in known else len(known)
+        place = known.index(verdict) if verdict in known else len(known)
+        return place, self.entry.kind == "embedding"
 
 
 def choices(

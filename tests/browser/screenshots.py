@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,10 +115,18 @@ class Camera:
         for words in (ENGLISH, CHINESE):
             self.people[words.name] = Person(self.product, words.name)
             self.people[words.name].login()
-            self.before(words)
-            self.chats(words)
-            self.settings(words)
-            self.models(words)
+            for tour, pictures in self.tours().items():
+                if not self.names or set(self.names) & set(pictures):
+                    tour(words)
+
+    def tours(self) -> dict[Callable[[Words], None], tuple[str, ...]]:
+        """And the pictures that each of them makes."""
+        return {
+            self.before: ("login", "empty"),
+            self.chats: ("chat-light", "chat-dark", "chat-phone", "panel"),
+            self.settings: ("settings", "users"),
+            self.models: ("models-add", "machines", "models-fit", "models"),
+        }
 
     def window(self, words: Words, **options: Any) -> Window:
         options = {"viewport": SCREEN, "locale": words.locale, "color_scheme": "light", **options}

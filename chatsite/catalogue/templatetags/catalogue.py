@@ -35,6 +35,12 @@ PHASES = {
     "testing": _("Trying it out"),
     "copying": _("Copying"),
 }
+ENGINES = {
+    "llamacpp": "llama.cpp",
+    "llamacpp-embed": _("llama.cpp for vectors"),
+    "vllm": "vLLM",
+    "remote": _("models at providers"),
+}
 # Tokens of a page of text, about.
 PAGE = 600
 
@@ -63,7 +69,9 @@ def facts(entry: Entry) -> SafeString:
 @register.simple_tag
 def needs(fit: Fit) -> SafeString:
     """How fast it would be, and what it would take."""
-    fast, memory = pace(fit.forecast.tokens_per_second), fit.forecast.memory_bytes
+    memory, shapes = fit.forecast.memory_bytes, fit.variant.shapes
+    # Who makes vectors writes nothing.
+    fast = "" if shapes and shapes.embeds else pace(fit.forecast.tokens_per_second)
     words = [
         gettext("about %(how_fast)s") % {"how_fast": fast} if fast else "",
         gettext("%(size)s of memory") % {"size": filesizeformat(memory)} if memory else "",
@@ -105,6 +113,11 @@ def pages(tokens: int) -> str:
     count = max(1, round(tokens / PAGE))
     told = ngettext("about %(number)s page", "about %(number)s pages", count)
     return told % {"number": f"{count:,}"}
+
+
+@register.filter
+def engines(names: Iterable[str]) -> str:
+    return ", ".join(str(ENGINES.get(name, name)) for name in names)
 
 
 @register.filter
