@@ -181,9 +181,10 @@ class Site:
         return pid
 
     def engines(self) -> list[int]:
-        """The engine children of the worker."""
+        """The engine children of the worker; it has others, which fetch and measure."""
         try:
-            return [child.pid for child in psutil.Process(self.pid("worker")).children()]
+            children = psutil.Process(self.pid("worker")).children()
+            return [each.pid for each in children if "inference.engines.process" in each.cmdline()]
         except psutil.NoSuchProcess:
             return []
 
