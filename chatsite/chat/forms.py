@@ -92,10 +92,11 @@ def panel_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**panel, "stop": "\n".join(panel["stop"])}
 
 
-def panel_defaults() -> dict[str, Any]:
+def panel_defaults(usual: Mapping[str, Any]) -> dict[str, Any]:
+    """What counts in an empty field; `usual` is the model's own."""
     defaults = {"system": "", **asdict(Sampling())}
     # No limit but the context, and a new seed for each answer.
-    return {**defaults, "max_tokens": "", "seed": ""}
+    return {**defaults, "max_tokens": "", "seed": "", **usual}
 
 
 def read_draft(data: QueryDict) -> Draft:

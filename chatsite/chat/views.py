@@ -209,12 +209,13 @@ def _panel(request: HttpRequest, conversation: Conversation | None) -> dict[str,
     elif model and model not in names:
         missing = {"name": model, "title": model, "description": "", "available": False}
         choices.append(missing)
+    chosen = aliases.pick(models, [model])
     return {
         "conversation": conversation,
         "models": choices,
         "model": model,
         "panel": forms.panel_of(conversation.settings if conversation else {}),
-        "panel_defaults": forms.panel_defaults(),
+        "panel_defaults": forms.panel_defaults(catalogue.usual(chosen) if chosen else {}),
     }
 
 

@@ -188,6 +188,14 @@ def test_defaults_count_where_nothing_is_said(bob: User, model: Model) -> None:
     assert (made.temperature, made.max_tokens) == (0.0, 7)
 
 
+def test_the_panel_shows_what_counts(bob: User, bob_client: Client, model: Model) -> None:
+    change(model, defaults={"temperature": 0.25, "max_tokens": 77})
+    page = bob_client.get("/chat/")
+    shown = page.context["panel_defaults"]
+    assert (shown["temperature"], shown["max_tokens"], shown["top_k"]) == (0.25, 77, 40)
+    assert 'placeholder="0.25"' in page.text
+
+
 def test_ollamas_options_go_before_defaults(model: Model) -> None:
     changed = change(model, defaults={"repetition_penalty": 1.3, "max_tokens": 7})
     fields: dict[str, Any] = {"model": "local", "messages": [{"role": "user", "content": "Hi"}]}
