@@ -78,7 +78,7 @@ def test_it_works(blank: Enter, new_site: Callable[..., Site], hub: Hub) -> None
     page.get_by_role("link").filter(has_text=REPO).click()
     expect(page.get_by_text("to download")).to_be_visible()
     expect(page.get_by_role("radio")).to_be_checked()
-    expect(page.get_by_text(re.compile("Runs (well|slowly)"))).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(re.compile("Runs (well|slowly)"))).to_be_visible(timeout=MINUTES)
     hub.fail(where="files", method="GET", path="", times=1000, pace=12e6)
     page.get_by_role("button", name="Download").click()
     expect(page).to_have_url(re.compile("/settings/models$"))

@@ -31,6 +31,11 @@ def machines() -> list[library.Card]:
         return []
 
 
+def unmeasured(cards: list[library.Card]) -> bool:
+    """A machine is measured when it first has nothing to do."""
+    return bool(cards) and not any(machine.bandwidth for _worker, machine in cards)
+
+
 def address(text: str) -> dict[str, str] | None:
     """The query of the page about what was typed, where that is an address and not words."""
     if "/" not in text:
@@ -68,7 +73,7 @@ def add(request: HttpRequest) -> HttpResponse:
         "well": asked.get("well") == "on",
         "wanted": page_of(wanted) if wanted else "",
         "cards": cards,
-        "measuring": bool(cards) and not any(machine.bandwidth for _, machine in cards),
+        "measuring": unmeasured(cards),
         "context": library.CONTEXT,
         "total": len(curated.entries()),
     }

@@ -16,7 +16,7 @@ from chatsite.accounts.access import admin_only, person_of
 from chatsite.catalogue import deliveries, hub, library, picking, troubles
 from chatsite.catalogue.errors import Refused
 from chatsite.catalogue.models import Model
-from chatsite.catalogue.views.adding import begun, machines, refused, told_of
+from chatsite.catalogue.views.adding import begun, machines, refused, told_of, unmeasured
 from chatsite.gateway.library import LibraryError, Repository, Variant
 
 CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
@@ -75,9 +75,12 @@ def lengths(request: HttpRequest) -> dict[str, Any]:
 def variants(request: HttpRequest) -> HttpResponse:
     """What can be had of it, each as it would run here."""
     asked = read(request.GET)
+    # What was chosen on the page already stays chosen.
+    picked = request.GET.get("variant", "")[:2000]
     entry = picking.entry_of(asked.get("repo", ""))
     context: dict[str, Any] = {"asked": asked, "entry": entry, **lengths(request)}
     cards = machines()
+    context["measuring"] = unmeasured(cards)
     try:
         found = look(asked)
     except LibraryError as error:
@@ -93,7 +96,7 @@ def variants(request: HttpRequest) -> HttpResponse:
         "found": found,
         "fits": fits,
         "rows": [(fit, here.get(folder)) for fit, folder in zip(fits, folders, strict=True)],
-        "chosen": chosen(found, asked, fits),
+        "chosen": chosen(found, {**asked, "file": picked or asked.get("file", "")}, fits),
         "cards": cards,
     }
     return render(request, "catalogue/variants.html", context)
@@ -102,10 +105,11 @@ def variants(request: HttpRequest) -> HttpResponse:
 def chosen(found: Repository, asked: dict[str, str], fits: list[library.Fit]) -> int:
     """The number of the variant that is preselected: what was asked for, else what is best here."""
     quant, file = asked.get("quant", "").upper(), asked.get("file", "")
-    for number, variant in enumerate(found.variants):
-        paths = {each.path for each in variant.files}
-        if (quant and variant.quant.upper() == quant) or (file and file in paths):
-            return number
+    paths = [{each.path for each in variant.files} for variant in found.variants]
+    named = [number for number, files in enumerate(paths) if file in files]
+    named += [n for n, variant in enumerate(found.variants) if quant == variant.quant.upper()]
+    if named and (file or quant):
+        return named[0]
     return next((number for number, fit in enumerate(fits) if fit.recommended), 0)
 
 

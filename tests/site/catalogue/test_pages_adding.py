@@ -217,8 +217,9 @@ def test_one_repository_and_its_sizes(alice_client: Client, asked: Hub) -> None:
     longer = page(alice_client, f"{LOOK}?repo={REPO}&context=131072")
     assert longer != shown
     assert len(asked.asked) == 1
-    chosen = page(alice_client, f"{LOOK}?repo={REPO}&quant=q4_k_m")
-    assert 'value="tiny-Q4_K_M.gguf" checked' in chosen
+    for query in ("quant=q4_k_m", "file=tiny-Q4_K_M.gguf", "variant=tiny-Q4_K_M.gguf&quant=Q8_0"):
+        chosen = page(alice_client, f"{LOOK}?repo={REPO}&{query}")
+        assert 'value="tiny-Q4_K_M.gguf" checked' in chosen, query
     told = page(alice_client, "/settings/models/download", repo=REPO, variant="tiny-Q4_K_M.gguf")
     assert "is on its way" in told
     assert Delivery.objects.get().files[0]["path"] == "tiny-Q4_K_M.gguf"
