@@ -205,7 +205,7 @@ class Run:
             return
         if end == "died":
             log.error("The process of errand %s ended with %s.", self._id, code)
-            self._finish(FAILED, error={"kind": "process_died", "code": code})
+            self._bury(code)
         elif end == "cancel":
             discard(self._settings.data_dir / "models" / ".incoming", self._id)
             self._finish(CANCELLED)
@@ -228,6 +228,13 @@ class Run:
                 if wish:
                     return wish
         return "ending"
+
+    def _bury(self, code: int) -> None:
+        """Somebody killed it, or it crashed: again, if that does not happen again and again."""
+        if self._claim.attempts >= ATTEMPTS:
+            self._finish(FAILED, error={"kind": "process_died", "code": code})
+        else:
+            self._surely(lambda: ledger.release(self._client, self._id, self._fence))
 
     def _hear(self, message: dict[str, Any]) -> bool:
         """Whether that was its last word."""

@@ -105,13 +105,13 @@ REPORT = Script(
     + """
 local id, fence, lease = unpack(ARGV)
 local key = 'errand:'..id
-local run = redis.call('HMGET', key, 'fence', 'state', 'wish', 'done')
+local run = redis.call('HMGET', key, 'fence', 'state', 'wish', 'best')
 if run[1] ~= fence or run[2] ~= 'running' then return nil end
 redis.call('ZADD', 'errand-leases', now() + lease, id)
 for i = 4, #ARGV, 2 do
-  -- Whoever gets on is not one that fails again and again.
+  -- Whoever gets further than ever is not one that fails again and again.
   if ARGV[i] == 'done' and tonumber(ARGV[i+1]) > tonumber(run[4] or 0) then
-    redis.call('HSET', key, 'attempts', 0)
+    redis.call('HSET', key, 'attempts', 0, 'best', ARGV[i+1])
   end
   redis.call('HSET', key, ARGV[i], ARGV[i+1])
 end

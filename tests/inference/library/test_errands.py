@@ -236,7 +236,7 @@ def test_code_is_not_even_fetched(
 def test_its_process_is_killed(
     hub: Hub, repo: Repo, broker: redis.Redis, start: Callable[[], Worker], tmp_path: Path
 ) -> None:
-    """A crash says so, and what has come stays for the next try."""
+    """What has come stays, and it goes on by itself."""
     hub.fail(where="files", pace=PACE, times=9)
     errand = small(hub, repo)
     ledger.enter(broker, errand)
@@ -244,11 +244,24 @@ def test_its_process_is_killed(
     until(broker, errand, half)
     for child in worker.children():
         child.send_signal(signal.SIGKILL)
-    now = until(broker, errand, ended)
-    assert (now.state, now.error) == ("failed", {"kind": "process_died", "code": -9})
-    ledger.enter(broker, errand)
     assert arrived(tmp_path, until(broker, errand, ended))
     assert sent(hub) < SIZE * 1.2
+
+
+def test_a_process_that_dies_again_and_again(
+    hub: Hub, repo: Repo, broker: redis.Redis, start: Callable[[], Worker]
+) -> None:
+    hub.fail(where="hub", silent=60, times=99)
+    errand = small(hub, repo)
+    ledger.enter(broker, errand)
+    worker = start()
+    end = time.monotonic() + 60
+    while not ended(now := state(broker, errand)):
+        assert time.monotonic() < end
+        for child in worker.children():
+            child.send_signal(signal.SIGKILL)
+        time.sleep(0.1)
+    assert (now.state, now.error) == ("failed", {"kind": "process_died", "code": -9})
 
 
 def test_pause_and_resume(
