@@ -9,6 +9,7 @@ from typing import Any
 
 from inference.engines.base import Setup
 from inference.gguf import Header
+from inference.library.forecast import margin
 
 MIB = 1 << 20
 # bf16
@@ -23,8 +24,6 @@ LIGHT = 2048 * MIB
 # Cells that a sequence should have on average where all share them.
 SHARE = 1024
 SHELF = (64 * MIB, 2048 * MIB)
-# Rows of a batch, for which llama.cpp keeps its intermediate results.
-ROWS = 320
 
 
 class TooLargeError(Exception):
@@ -109,10 +108,9 @@ class Needs:
 
     @classmethod
     def of(cls, header: Header) -> Needs:
-        numbers = header.vocab_size + 32 * header.embedding_length
-        margin = 192 * MIB + ROWS * 4 * numbers
+        more = margin(header.vocab_size, header.embedding_length)
         cell = NUMBER_BYTES * header.cell_values
-        return cls(header.file_bytes, header.file_bytes + margin, cell, header.state_bytes)
+        return cls(header.file_bytes, header.file_bytes + more, cell, header.state_bytes)
 
     def stream(self, context: int) -> int:
         return context * self.cell + self.state

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from inference.quants import MIXTURES, TYPES
+from inference.quants import MIXTURES, PACKED, TYPES
 
 # A header longer than this is no header; vocabularies of 250,000 entries need about 20 MB.
 LONGEST = 64 << 20
@@ -32,7 +32,7 @@ SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "
 SCALARS |= {12: "d"}
 # Architectures whose memory of what was read is a state, not (or not only) cells.
 RECURRENT = re.compile(r"mamba|rwkv|jamba|falcon-h1|granitehybrid|nemotron_h|lfm2|plamo2|qwen3next")
-# In the names of tensors that hold the matrices of all experts.
+# In the names of all experts' tensors.
 EXPERTS = "_exps."
 PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
@@ -76,9 +76,10 @@ class Header:
     # Experts of each layer, and those that a token passes through.
     experts: int = 0
     experts_used: int = 0
-    # Of the parameters: those of all experts, and of a table of which one row is read for a token.
+    # Of the parameters those of all experts, and of a table; the bytes that llama.cpp copies.
     expert_parameters: int = 0
     table_parameters: int = 0
+    packed_bytes: int = 0
 
     @property
     def active_parameters(self) -> int:
@@ -179,6 +180,7 @@ def read(path: Path) -> Header:
         file_bytes=sum(header.file_bytes for header in headers),
         tensor_bytes=sum(header.tensor_bytes for header in headers),
         expert_parameters=sum(header.expert_parameters for header in headers),
+        packed_bytes=sum(header.packed_bytes for header in headers),
     )
 
 
@@ -265,14 +267,14 @@ def _array(reader: Reader) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """What the list of tensors adds up to."""
+    """What the list of tensors adds up to. `type` holds the most bytes."""
 
     parameters: int
     bytes: int
-    # The type that holds the most bytes.
     type: str
     expert_parameters: int = 0
     table_parameters: int = 0
+    packed_bytes: int = 0
 
 
 def _tensors(reader: Reader, count: int, values: dict[str, Any], size: int) -> Tensors:
@@ -301,7 +303,8 @@ def _tensors(reader: Reader, count: int, values: dict[str, Any], size: int) -> T
         raise GgufError("tensor", "The tensors lie over one another.")
     table = parts["token_embd.weight"] if parts["output.weight"] else 0
     most = types.most_common(1)[0][0] if types else ""
-    return Tensors(parameters, types.total(), most, parts["experts"], table)
+    packed = sum(length for name, length in types.items() if name in PACKED)
+    return Tensors(parameters, types.total(), most, parts["experts"], table, packed)
 
 
 def _shape(reader: Reader) -> tuple[int, ...]:
@@ -321,10 +324,8 @@ def _header(values: dict[str, Any], tensors: Tensors, size: int) -> Header:
     def own(key: str) -> int:
         return _whole(values, f"{architecture}.{key}")
 
-    layers, width = (
-        _whole(values, f"{architecture}.block_count", MOST_LAYERS),
-        own("embedding_length"),
-    )
+    layers = _whole(values, f"{architecture}.block_count", MOST_LAYERS)
+    width = own("embedding_length")
     heads = max(_layered(values, f"{architecture}.attention.head_count", layers), default=0)
     head = width // heads if heads else 0
     heads_kv = _layered(values, f"{architecture}.attention.head_count_kv", layers)
@@ -354,6 +355,7 @@ def _header(values: dict[str, Any], tensors: Tensors, size: int) -> Header:
         experts_used=own("expert_used_count"),
         expert_parameters=tensors.expert_parameters,
         table_parameters=tensors.table_parameters,
+        packed_bytes=tensors.packed_bytes,
     )
 
 

@@ -19,3 +19,5 @@ MIXED = """
 ROWS = [row.split() for row in TABLE.split(",")]
 TYPES = {int(kind): (name, int(block), int(width)) for kind, name, block, width in ROWS}
 MIXTURES = {int(kind): name for kind, name in (row.split() for row in MIXED.split(","))}
+# Those of which llama.cpp's fast kernels make a copy in another order.
+PACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "Q2_K"})

@@ -17,10 +17,14 @@ CONTEXT = 8192
 MOST_SLOTS = 32
 # bf16, of which both the cache and vLLM's weights are.
 NUMBER_BYTES = 2
-# Rows of a batch for which llama.cpp keeps intermediate results, and what it keeps for each.
-ROWS, ROW_WIDTHS, LOGIT_BYTES = 320, 10, 4
-# What an engine's process has beside its model: the interpreter and its libraries come before.
-BASE = 24 * MIB
+# Rows of a batch for which llama.cpp keeps intermediate results, for each so many of the model's
+# widths; bytes of a number there.
+ROWS, WIDTHS, RESULT_BYTES = 257, 6, 4
+# What an engine's process has beside an empty one: libraries, and for each word of its vocabulary.
+BASE, WORD_BYTES = 44 * MIB, 170
+# Of the file, what stays mapped of it beside a copy; and what is copied where no header tells.
+MAPPED = 0.94
+COPIED = {"Q4_0": 1.0, "IQ4_NL": 1.0, "Q4_K": 0.6, "Q2_K": 0.5}
 # vLLM: its process with torch.
 VLLM_BASE = 2900 * MIB
 # Of the bandwidth that was measured by copying, what a pass over quantized weights gets where the
@@ -55,40 +59,63 @@ def of(variant: Variant, machine: Machine, context: int = CONTEXT) -> Forecast:
     if shapes is None:
         shapes = Shapes()
     context = min(context, shapes.context_length or context)
-    memory = needed(shapes, weights, context, format=variant.format)
-    stream = cache_bytes(shapes, context)
+    copied = copied_bytes(shapes, weights, variant.quant) if native else 0
+    least = needed(shapes, weights, context, format=variant.format)
+    memory = least + copied
+    stream = cache_bytes(shapes, context, windowed=not native)
     free = _free(machine)
-    speed = speed_of(shapes, weights, variant.quant, machine)
-    if free and memory > free:
+    speed = speed_of(shapes, weights, variant.quant, machine) if native else None
+    # The file's own pages give way to what needs them.
+    if free and least + (spare(shapes) if native else 0) > free:
         return Forecast(memory, None, "does_not_fit", 0, context)
-    slots = min(MOST_SLOTS, 1 + int((free - memory) // stream)) if stream and free else 1
+    slots = min(MOST_SLOTS, 1 + int((free - least) // stream)) if stream and free else 1
     known = bool(free and variant.shapes)
     verdict = "unknown" if not known or speed is None else _word(speed)
     return Forecast(memory, speed, verdict, slots, context)
 
 
 def needed(shapes: Shapes, weights: int, context: int, slots: int = 1, format: str = "gguf") -> int:
-    """Bytes that an engine takes beside an empty one, with so many conversations of `context`."""
-    cache = slots * cache_bytes(shapes, context)
+    """Bytes that an engine takes beside an empty one, with so many conversations of `context`, its
+    weights counted once."""
     if format != "gguf":
-        return VLLM_BASE + weights + cache
-    return weights + cache + buffer_bytes(shapes) + BASE
+        return VLLM_BASE + weights + slots * cache_bytes(shapes, context, windowed=True)
+    cache = slots * cache_bytes(shapes, context)
+    return weights + cache + buffer_bytes(shapes) + BASE + WORD_BYTES * shapes.vocab_size
 
 
-def cache_bytes(shapes: Shapes, context: int) -> int:
-    """What is kept of a conversation so long: the KV cells of each layer, or a state."""
+def copied_bytes(shapes: Shapes, weights: int, quant: str) -> int:
+    """What llama.cpp's fast kernels copy, while the file stays mapped beside."""
+    packed = shapes.packed_bytes
+    if not packed and not shapes.parameters:
+        found = (share for name, share in COPIED.items() if quant.upper().startswith(name))
+        packed = int(weights * next(found, 0.0))
+    return int(packed * MAPPED)
+
+
+def cache_bytes(shapes: Shapes, context: int, *, windowed: bool = False) -> int:
+    """What is kept of a conversation so long: the KV cells of each layer, or a state. llama.cpp
+    keeps all cells of a layer that sees the last ones only: a conversation may go back."""
     width = NUMBER_BYTES * (shapes.key_length + shapes.value_length)
-    windows = shapes.windows or (0,) * len(shapes.head_count_kv)
+    windows = shapes.windows if windowed and shapes.windows else (0,) * len(shapes.head_count_kv)
     layers = zip(shapes.head_count_kv, windows, strict=False)
     cells = sum(heads * (min(window, context) if window else context) for heads, window in layers)
     return cells * width + shapes.state_bytes
 
 
 def buffer_bytes(shapes: Shapes) -> int:
-    """Intermediate results of a batch: the logits of its rows, and some widths of the model."""
-    inner = max(shapes.feed_forward_length, 4 * shapes.embedding_length)
-    row = LOGIT_BYTES * (shapes.vocab_size + ROW_WIDTHS * shapes.embedding_length + 2 * inner)
-    return ROWS * row
+    """Intermediate results of a batch, as far as they are touched: not the room for its logits."""
+    inner = shapes.feed_forward_length or 3 * shapes.embedding_length
+    return ROWS * RESULT_BYTES * (2 * inner + WIDTHS * shapes.embedding_length)
+
+
+def spare(shapes: Shapes) -> int:
+    """What a plan keeps free beyond: see inference.fit."""
+    return margin(shapes.vocab_size, shapes.embedding_length) - BASE
+
+
+def margin(vocab_size: int, embedding_length: int) -> int:
+    """Bytes beside weights and cells with which nothing is ever short."""
+    return 192 * MIB + 320 * 4 * (vocab_size + 32 * embedding_length)
 
 
 def speed_of(shapes: Shapes, weights: int, quant: str, machine: Machine) -> float | None:

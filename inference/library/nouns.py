@@ -149,6 +149,8 @@ class Shapes:
     state_bytes: int = 0
     experts: int = 0
     experts_used: int = 0
+    # Bytes of weights that llama.cpp copies into an order of its own; the file stays mapped beside.
+    packed_bytes: int = 0
     # Vectors instead of answers.
     embeds: bool = False
 

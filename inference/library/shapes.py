@@ -30,6 +30,7 @@ def of_header(header: Header) -> Shapes:
         state_bytes=header.state_bytes,
         experts=header.experts,
         experts_used=header.experts_used,
+        packed_bytes=header.packed_bytes,
         embeds="bert" in header.architecture,
     )
 

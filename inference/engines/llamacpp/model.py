@@ -152,6 +152,11 @@ class LlamaModel:
         size = len(state)
         return bool(llama_cpp.llama_state_seq_set_data(self.context, _memory(state), size, slot))
 
+    def free(self) -> None:
+        """Give its memory back; nothing else may be asked of it then."""
+        llama_cpp.llama_free(self.context)
+        llama_cpp.llama_model_free(self._model)
+
     def template(self) -> str:
         """The chat template in the model file, "" where it has none."""
         text = llama_cpp.llama_model_chat_template(self._model, None)
