@@ -93,10 +93,13 @@ def _disk(folder: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the fast kernels are safe, and the fastest number of threads (0: not measured)."""
+    """Whether the fast kernels are safe, and the fastest number of threads (0: not measured).
+    `speed`: tokens per second of an answer that was alone, of a model that was called `name`."""
 
     fast: bool = True
     threads: int = 0
+    speed: float = 0.0
+    name: str = ""
 
 
 class Verdicts:
@@ -107,18 +110,21 @@ class Verdicts:
 
     def about(self, spec: ModelSpec) -> Verdict:
         """Kernels are fast until a crash has shown otherwise."""
-        known = self._read().get(_key(spec))
-        if not isinstance(known, dict):
-            return Verdict()
-        threads = known.get("threads")
-        return Verdict(known.get("fast") is not False, threads if isinstance(threads, int) else 0)
+        return _verdict(self._read().get(_key(spec)))
 
-    def record(self, spec: ModelSpec, *, fast: bool, threads: int = 0) -> None:
-        """Without `threads` the known number stays."""
+    def speeds(self) -> dict[str, float]:
+        """Of every model that wrote here, with this build, by its name."""
+        mine = f"|{_build()}|{processor()}|"
+        known = [_verdict(each) for key, each in self._read().items() if mine in key]
+        return {each.name: each.speed for each in known if each.speed and each.name}
+
+    def record(self, spec: ModelSpec, *, fast: bool, threads: int = 0, speed: float = 0.0) -> None:
+        """Without `threads` or `speed` what is known of them stays."""
         with LOCK:
             known = self._read()
             before = self.about(spec)
-            after = Verdict(fast, threads or before.threads)
+            name = spec.name if speed else before.name
+            after = Verdict(fast, threads or before.threads, speed or before.speed, name)
             if after == before:
                 return
             known[_key(spec)] = asdict(after)
@@ -142,14 +148,30 @@ class Verdicts:
         return known if isinstance(known, dict) else {}
 
 
+def _verdict(known: Any) -> Verdict:
+    """What is no sensible word counts as none."""
+    if not isinstance(known, dict):
+        return Verdict()
+    threads, speed, name = (known.get(key) for key in ("threads", "speed", "name"))
+    return Verdict(
+        known.get("fast") is not False,
+        threads if isinstance(threads, int) else 0,
+        float(speed) if isinstance(speed, int | float) else 0.0,
+        name if isinstance(name, str) else "",
+    )
+
+
 def _key(spec: ModelSpec) -> str:
     """Model, engine build and processor: another of any of them is a new question."""
-    try:
-        build = metadata.version("llama-cpp-python")
-    except metadata.PackageNotFoundError:
-        build = ""
     source = json.dumps(spec.source, sort_keys=True)
-    return "|".join([spec.engine, build, processor(), source])
+    return "|".join([spec.engine, _build(), processor(), source])
+
+
+def _build() -> str:
+    try:
+        return metadata.version("llama-cpp-python")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def processor() -> str:

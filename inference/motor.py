@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import statistics
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +20,10 @@ from inference.hardware import CRASHES, Verdicts
 from inference.settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+# Seconds of an answer that is alone, of whose speeds the median is remembered.
+SAMPLES = 5
 
 
 @dataclass(slots=True)
@@ -47,13 +52,15 @@ class Motor:
         self._verdicts = Verdicts(settings.data_dir / "engine" / "verdicts.json")
         self._setup = Setup()
         self._pulse = Pulse()
+        # Tokens per second while one answer was alone, of the last seconds.
+        self._speeds: list[float] = []
 
     def start(self, spec: ModelSpec, setup: Setup) -> None:
         """Begin to load; kernels that crashed here and the fastest threads are remembered."""
         known = self._verdicts.about(spec)
         self.spec, self.info = spec, None
         self._setup = replace(setup, fast=known.fast, threads=known.threads)
-        self.figures, self.fraction = {}, 0.0
+        self.figures, self.fraction, self._speeds = {}, 0.0, []
         self.child = Child(self._settings.data_dir / "run" / "engines")
         self._pulse = Pulse()
         log.info("%s: loading in process %s.", spec.name, self.child.pid)
@@ -90,6 +97,24 @@ class Motor:
         if messages:
             self._pulse.beat()
         return messages
+
+    def note(self, figures: dict[str, float]) -> None:
+        """What the engine says of itself, about once a second: how fast it writes is remembered."""
+        before, self.figures = self.figures, figures
+        if not all(each.get("running") == each.get("batch") == 1 for each in (before, figures)):
+            return
+        written, took = (
+            figures.get(key, 0.0) - before.get(key, 0.0)
+            for key in ("generated_tokens", "decode_seconds")
+        )
+        read = figures.get("prompt_tokens") != before.get("prompt_tokens")
+        if read or written < 1 or took <= 0:
+            return
+        self._speeds.append(written / took)
+        if len(self._speeds) >= SAMPLES and self.spec:
+            speed = round(statistics.median(self._speeds), 1)
+            self._verdicts.record(self.spec, fast=self._setup.fast, speed=speed)
+            self._speeds.clear()
 
     def rest(self) -> None:
         """Nobody waits for a step: its silence means nothing."""

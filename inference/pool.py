@@ -20,7 +20,7 @@ from inference.board import WorkerState
 from inference.budget import Budget
 from inference.contract import TASKS
 from inference.engines.registry import ENGINES
-from inference.hardware import measure, processor
+from inference.hardware import Verdicts, measure, processor
 from inference.library.errands import Errands
 from inference.library.survey import Survey
 from inference.plans import sweep
@@ -44,6 +44,7 @@ class Pool:
         self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
         self._ending = threading.Event()
+        self._verdicts = Verdicts(settings.data_dir / "engine" / "verdicts.json")
         self._badge: Badge | None = None
         self.errands = Errands(settings, self._client, lambda: self.badge)
         self._survey = Survey(settings.data_dir, self._works, self._ending)
@@ -150,6 +151,7 @@ class Pool:
                 "disk_free": machine.disk_free,
                 "processor": processor(),
             },
+            measured=self._verdicts.speeds(),
         )
 
 

@@ -284,7 +284,7 @@ class Host(threading.Thread):
             self.motor.fraction = message["loading"]
             self.book.tell("loading", message["loading"])
         elif "stats" in message:
-            self.motor.figures = message["stats"]
+            self.motor.note(message["stats"])
         elif "ready" in message:
             self._ready(Info(**message["ready"]))
         elif "failed" in message:

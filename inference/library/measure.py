@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # A family's name in `rates`, and the quantization that stands for it.
 FAMILIES = {"Q4": "Q4_K", "Q4_0": "Q4_0", "Q5": "Q5_K", "Q6": "Q6_K", "Q8": "Q8_0", "F16": "F16"}
 FAMILIES |= {"Q3": "Q3_K", "Q2": "Q2_K", "IQ4": "IQ4_XS"}
-# The quickest step counts, since what else runs only adds; of so many, in so many seconds, but of
-# some always. Twice: a busy moment passes.
-STEPS, LEAST, SECONDS, PASSES = 32, 8, 0.6, 2
+# The median of so many steps counts, in so many seconds, but of some always; of two passes the
+# quicker one, since what else runs only adds.
+STEPS, LEAST, SECONDS, PASSES = 64, 12, 0.6, 2
 # Bytes that are copied, and how often.
 COPIED, COPIES = 256 << 20, 5
 # Seconds that all of it may take on a machine that is busy or old.
@@ -80,12 +80,13 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # What native code prints is no figure.
     os.dup2(2, 1)
-    rates = dict.fromkeys(FAMILIES, 0)
+    rates = dict.fromkeys(FAMILIES, 0.0)
     with TemporaryDirectory(dir=sys.argv[1]) as folder:
         for family, quant in [*FAMILIES.items()] * PASSES:
             found = rate(Path(folder) / f"{family}.gguf", quant)
             rates[family] = max(rates[family], found)
-    out.write(json.dumps({"bandwidth": bandwidth(), "rates": rates}) + "\n")
+    told = {family: round(found) for family, found in rates.items()}
+    out.write(json.dumps({"bandwidth": bandwidth(), "rates": told}) + "\n")
     out.flush()
     os._exit(0)
 
@@ -101,7 +102,7 @@ def rate(path: Path, quant: str) -> float:
     settings = {"context_length": 256, "slots": 1}
     spec = ModelSpec("measure", "llamacpp", {"path": str(path)}, settings)
     model = LlamaModel(spec, Setup(slots=1, context_length=256, gpu_layers=0), lambda _: None)
-    times: list[float] = []
+    times: dict[int, list[float]] = {}
     at, until = 0, time.perf_counter() + SECONDS
     while at < STEPS and (at < LEAST or time.perf_counter() < until):
         # In turn: what else the machine does meets all alike. The engine, too, takes the fastest.
@@ -111,11 +112,11 @@ def rate(path: Path, quant: str) -> float:
             rows.add([3], at, 0, wanted=True)
             begun = time.perf_counter()
             model.decode(rows)
-            times.append(time.perf_counter() - begun)
+            times.setdefault(threads, []).append(time.perf_counter() - begun)
             at += 1
     path.unlink()
     model.free()
-    return round(size / min(times))
+    return size / min(statistics.median(each[1:]) for each in times.values())
 
 
 def bandwidth() -> float:
