@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +20,7 @@ from inference.library.nouns import Errand, ErrandState
 from tests.hub.fixtures import address, download, hub
 from tests.hub.repos import Repo
 from tests.hub.server import Hub
-from tests.live import ROOT
+from tests.inference.library.workers import Worker
 
 __all__ = ["hub"]
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -50,43 +48,6 @@ def start(valkey: str, broker: redis.Redis, tmp_path: Path) -> Iterator[Callable
     yield begin
     for each in running:
         each.kill()
-
-
-class Worker:
-    """As `manage.py worker` runs it, but for how it is called."""
-
-    def __init__(self, url: str, data: Path) -> None:
-        self._log = (data / "worker.log").open("ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "inference.worker", "worker",
-             "--pool=threads", "--concurrency=4", "--without-mingle", "--without-gossip"],
-            cwd=ROOT,
-            env=os.environ
-            | {
-                "REDIS_URL": url,
-                "CHATSITE_DATA_DIR": str(data),
-                "CHATSITE_LEASE_MS": "2000",
-            },
-            stdout=self._log,
-            stderr=self._log,
-        )  # fmt: skip
-
-    def children(self) -> list[psutil.Process]:
-        """Processes that do errands, and what those started."""
-        try:
-            found = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
-        return [each for each in found if each.is_running()]
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._log.close()
-
-    def stop(self) -> int:
-        self._process.terminate()
-        return self._process.wait(20)
 
 
 def state(broker: redis.Redis, errand: Errand) -> ErrandState:

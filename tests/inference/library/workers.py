@@ -1,0 +1,49 @@
+"""A worker as a process of its own, for tests that kill it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.live import ROOT
+
+
+class Worker:
+    """As `manage.py worker` runs it, but for how it is called."""
+
+    def __init__(self, url: str, data: Path) -> None:
+        self._log = (data / "worker.log").open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "inference.worker", "worker",
+             "--pool=threads", "--concurrency=4", "--without-mingle", "--without-gossip"],
+            cwd=ROOT,
+            env=os.environ
+            | {
+                "REDIS_URL": url,
+                "CHATSITE_DATA_DIR": str(data),
+                "CHATSITE_LEASE_MS": "2000",
+            },
+            stdout=self._log,
+            stderr=self._log,
+        )  # fmt: skip
+
+    def children(self) -> list[psutil.Process]:
+        """Processes that do errands, and what those started."""
+        try:
+            found = psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        return [each for each in found if each.is_running()]
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def stop(self) -> int:
+        self._process.terminate()
+        return self._process.wait(20)
