@@ -20,11 +20,19 @@ from inference.hardware import processor, thread_counts
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parent.parent.parent
 # A family's name in `rates`, and the quantization that stands for it.
-FAMILIES = {"Q4": "Q4_K", "Q4_0": "Q4_0", "Q5": "Q5_K", "Q6": "Q6_K", "Q8": "Q8_0", "F16": "F16"}
+FAMILIES = {
+    "Q4": "Q4_K",
+    "Q4_0": "Q4_0",
+    "Q4_1": "Q4_1",
+    "Q5": "Q5_K",
+    "Q6": "Q6_K",
+    "Q8": "Q8_0",
+    "F16": "F16",
+}
 FAMILIES |= {"Q3": "Q3_K", "Q2": "Q2_K", "IQ4": "IQ4_XS"}
 # The median of so many steps counts, in so many seconds, but of some always; of two passes the
 # quicker one, since what else runs only adds.
-STEPS, LEAST, SECONDS, PASSES = 64, 12, 0.6, 2
+STEPS, LEAST, SECONDS, PASSES = 64, 12, 0.5, 2
 # Bytes that are copied, and how often.
 COPIED, COPIES = 256 << 20, 5
 # Seconds that all of it may take on a machine that is busy or old.
