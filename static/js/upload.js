@@ -118,43 +118,59 @@ export function start(card) {
     text.textContent = speed ? `${words}, ${span((total - done) / speed)}` : words;
   }
 
-  /** A break of the line is waited out; what the server refuses is told. */
+  /** What is sent again and again moves no further. */
+  const reached = () => Number(progress.querySelector("rect")?.getAttribute("width") ?? 0);
+  const paused = () => !running || running.signal.aborted;
+
+  /** @param {boolean} busy */
+  function dress(busy) {
+    go.hidden = busy;
+    stop.hidden = !busy;
+    go.textContent = remembered() ? gettext("Go on with the upload") : gettext("Upload");
+  }
+
   async function run() {
     if (!file || running) return;
     running = new AbortController();
-    go.hidden = true;
-    stop.hidden = false;
     trouble.hidden = true;
-    let tries = 0;
-    let furthest = -1;
-    while (running) {
-      try {
-        await send();
-        return;
-      } catch (error) {
-        if (!running || running.signal.aborted) break;
-        const width = Number(progress.querySelector("rect")?.getAttribute("width") ?? 0);
-        tries = width > furthest ? 0 : tries + 1;
-        furthest = width;
-        if (error instanceof Refused || tries >= TRIES) {
-          say(error instanceof Refused ? error.message : "");
-          break;
-        }
-        text.textContent = gettext("The connection broke. It goes on by itself.");
-        await pause(Math.min(1000 * 2 ** tries, 15_000));
-      }
-    }
+    dress(true);
+    const ended = await insist();
     running = null;
-    go.hidden = false;
-    stop.hidden = true;
-    go.textContent = remembered() ? gettext("Go on with the upload") : gettext("Upload");
+    if (!ended) dress(false);
+  }
+
+  /** What came of sending: done, over (paused or refused), or broke. */
+  async function attempt() {
+    try {
+      await send();
+      return "done";
+    } catch (error) {
+      if (paused()) return "over";
+      if (!(error instanceof Refused)) return "broke";
+      say(error.message);
+      return "over";
+    }
+  }
+
+  /** A break of the line is waited out. Whether the upload is complete. */
+  async function insist() {
+    let furthest = -1;
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const outcome = await attempt();
+      if (outcome !== "broke") return outcome === "done";
+      if (reached() > furthest) tries = 0;
+      furthest = reached();
+      text.textContent = gettext("The connection broke. It goes on by itself.");
+      await pause(Math.min(1000 * 2 ** tries, 15_000));
+    }
+    say(gettext("The server cannot be reached. What is there stays: go on later."));
+    return false;
   }
 
   /** @param {string} words */
   function say(words) {
     const paragraph = trouble.querySelector("p");
-    const usual = gettext("The server cannot be reached. What is there stays: go on later.");
-    if (paragraph) paragraph.textContent = words || usual;
+    if (paragraph) paragraph.textContent = words;
     trouble.hidden = false;
   }
 
