@@ -85,9 +85,9 @@ def needed(shapes: Shapes, weights: int, context: int, slots: int = 1, format: s
 
 def copied_bytes(shapes: Shapes, weights: int, quant: str) -> int:
     """What llama.cpp's fast kernels copy, while the file stays mapped beside."""
-    packed = shapes.packed_bytes
-    if not packed and not shapes.parameters:
-        found = (share for name, share in COPIED.items() if quant.upper().startswith(name))
+    name, packed = quant.upper().removeprefix("UD-"), shapes.packed_bytes
+    if not packed:
+        found = (share for start, share in COPIED.items() if name.startswith(start))
         packed = int(weights * next(found, 0.0))
     return int(packed * MAPPED)
 
@@ -132,8 +132,8 @@ def speed_of(shapes: Shapes, weights: int, quant: str, machine: Machine) -> floa
 
 def rate_of(quant: str, machine: Machine) -> float:
     """Bytes of such weights per second: as measured for it, for its family, or about."""
-    family = quant.upper().partition("_")[0]
-    for name in (quant.upper(), family, ""):
+    quant = quant.upper().removeprefix("UD-")
+    for name in (quant, quant.partition("_")[0], ""):
         if rate := machine.rates.get(name):
             return rate
     return SHARE * machine.bandwidth

@@ -131,7 +131,10 @@ class Headers:
         stem = variants.stem(variant)
         if stem not in self._known:
             few = self.open and len(self._known) < MOST_STEMS
-            self._known[stem] = self._read(variant.files) if few else None
+            found = self._read(variant.files) if few else None
+            # What is copied is this quantization's own; of the others a forecast estimates it.
+            self._known[stem] = replace(found, packed_bytes=0) if found else None
+            return found
         return self._known[stem]
 
     def _read(self, files: Sequence[FileRef]) -> Shapes | None:
@@ -181,8 +184,10 @@ def _header(source: Source, until: float = math.inf) -> Header:
 
 
 def _joined(headers: Sequence[Header]) -> Header:
-    """Of a model in parts the first one tells all but how much there is."""
-    return replace(headers[0], parameters=sum(header.parameters for header in headers))
+    """Of a model in parts the first one tells all but how much there is (see inference.gguf)."""
+    names = ("parameters", "file_bytes", "tensor_bytes", "expert_parameters", "packed_bytes")
+    sums: Any = {name: sum(getattr(header, name) for header in headers) for name in names}
+    return replace(headers[0], **sums)
 
 
 def _precision(config: dict[str, Any]) -> str:
