@@ -31,7 +31,7 @@ VLLM_BASE = 2900 * MIB
 # rate of that quantization was not measured.
 SHARE = 0.4
 # Seconds of a layer and of a token that no size explains: threads meet, the next token is chosen.
-LAYER_S, TOKEN_S = 0.00012, 0.001
+LAYER_S, TOKEN_S = 0.00002, 0.0003
 # How good a quantization is, the best first; within a family more bits are better.
 QUALITY = ("F32", "BF16", "F16", "Q8", "Q6", "Q5", "Q4", "IQ4", "MXFP4", "Q3", "IQ3", "Q2", "IQ2")
 
