@@ -60,5 +60,5 @@ def test_the_latest_replaces_what_was_known(motor: Motor, tmp_path: Path) -> Non
 def test_only_answers_that_are_alone_count(
     motor: Motor, tmp_path: Path, other: dict[str, int]
 ) -> None:
-    hear(motor, *[10.0] * 3 * SAMPLES, **other)  # type: ignore[arg-type]
+    hear(motor, *[10.0] * 3 * SAMPLES, **other)
     assert told(motor, tmp_path) == {}
