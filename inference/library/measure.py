@@ -48,8 +48,9 @@ def known(data_dir: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.get("mark") == _mark() else None
 
 
-def run(data_dir: Path) -> dict[str, Any] | None:
-    """Measure, and keep it; None where it cannot be measured here. Takes about ten seconds."""
+def run(data_dir: Path, *, quiet: bool = True) -> dict[str, Any] | None:
+    """Measure, and keep it; None where it cannot be measured here. Takes about ten seconds. Where
+    the machine was not `quiet`, that is kept as well: the figures are worth little."""
     folder = data_dir / "engine"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def run(data_dir: Path) -> dict[str, Any] | None:
             timeout=PATIENCE,
             check=True,
         )
-        found = {**json.loads(done.stdout), "mark": _mark()}
+        found = {**json.loads(done.stdout), "quiet": quiet, "mark": _mark()}
         draft = _file(data_dir).with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(found, indent=1))
         draft.replace(_file(data_dir))

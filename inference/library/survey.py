@@ -3,15 +3,22 @@ itself."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inference.hardware import Idleness
 from inference.library import measure
 
-# Seconds without work before it begins: whoever starts a site wants an answer first.
-IDLE = 20.0
+# Seconds in which nothing works here, neither an engine nor anything else: whoever starts a site
+# wants an answer first, and a busy processor gives figures that are too low.
+QUIET = 20
+# Where it never is so quiet, poor figures are better than none; they are taken again when it is.
+LATE = 300
+# Of the processors, what must have nothing to do.
+SHARE = 0.75
 
 
 class Survey(threading.Thread):
@@ -26,9 +33,14 @@ class Survey(threading.Thread):
 
     def run(self) -> None:
         self.figures = measure.known(self._data_dir) or {}
-        quiet = 0
-        while not self.figures and not self._ending.wait(1):
-            quiet = 0 if self._busy() else quiet + 1
-            if quiet > IDLE:
-                self.figures = measure.run(self._data_dir) or {}
-                return
+        idleness, enough = Idleness(), SHARE * (os.cpu_count() or 1)
+        quiet = waited = 0
+        while not self.figures.get("quiet") and not self._ending.wait(1):
+            free = idleness.look() >= enough
+            busy = self._busy()
+            quiet, waited = quiet + 1 if free and not busy else 0, waited + 1
+            if quiet >= QUIET or (waited >= LATE and not busy and not self.figures):
+                found = measure.run(self._data_dir, quiet=quiet >= QUIET)
+                if found is None:
+                    return
+                self.figures = found

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from tests.benchmarks.child_engine import ChildEngine
 from tests.benchmarks.clients import ask, put_load
@@ -26,7 +27,7 @@ REST = 0.4
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    settings = {"slots": SLOTS, "context_length": CONTEXT, "threads": plan.threads}
+    settings: dict[str, Any] = {"slots": SLOTS, "context_length": CONTEXT, "threads": plan.threads}
     with TemporaryDirectory() as folder, running_site(**settings) as site:
         alone = ChildEngine(Path(folder), environment={}, shelf_bytes=SHELF, **settings)
         put_load(site.url, 1, 2, LENGTH)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.child_engine import ChildEngine
 from tests.benchmarks.measuring import Figure, Plan, alternate, compared
@@ -42,7 +43,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
 
 def start(folder: Path, cores: int) -> dict[str, ChildEngine]:
     """The engine that chooses, and one for each fixed setting: threads, and how they wait."""
-    settings: dict[str, tuple[dict[str, str], dict[str, int]]] = {
+    settings: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         CHOSEN: ({}, {}),
         "1 thread": ({}, {"threads": 1}),
     }

@@ -13,7 +13,7 @@ from typing import Any
 import llama_cpp
 import pytest
 
-from inference import gguf
+from inference import gguf, quants
 from inference.gguf import GgufError
 from tests.inference.ggufs import LLAMA, TENSORS, build, text, write
 
@@ -62,7 +62,7 @@ def test_the_types_are_those_of_llama_cpp() -> None:
     ggml = ctypes.CDLL(str(next(folder.glob("libggml-base.so"))))
     ggml.ggml_blck_size.restype = ctypes.c_int64
     ggml.ggml_type_size.restype = ctypes.c_size_t
-    for kind, (_, block, width) in gguf.TYPES.items():
+    for kind, (_, block, width) in quants.TYPES.items():
         assert (ggml.ggml_blck_size(kind), ggml.ggml_type_size(kind)) == (block, width), kind
 
 

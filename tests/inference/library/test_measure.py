@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from inference.library import measure
-from inference.library.survey import Survey
+from inference.hardware import Idleness
+from inference.library import measure, survey
 
 
 def test_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,18 +38,51 @@ def test_a_damaged_file_is_no_measure(tmp_path: Path, text: str) -> None:
 def test_where_it_cannot_be_measured_nothing_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert measure.run(tmp_path) is None
 
 
-def test_it_waits_until_no_engine_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inference.library.survey.IDLE", 0)
-    monkeypatch.setattr(measure, "run", lambda _: {"bandwidth": 5.0})
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether it was quiet, of each time that something was measured."""
+    taken: list[bool] = []
+
+    def run(_: Path, *, quiet: bool) -> dict[str, Any]:
+        taken.append(quiet)
+        return {"bandwidth": 5.0, "quiet": quiet}
+
+    monkeypatch.setattr(measure, "run", run)
+    monkeypatch.setattr(survey, "QUIET", 1)
+    return taken
+
+
+def idle(monkeypatch: pytest.MonkeyPatch, *processors: float) -> None:
+    """So many had nothing to do at each look; the last number stays."""
+    looks = iter(processors)
+    monkeypatch.setattr(Idleness, "look", lambda _: next(looks, processors[-1]))
+
+
+def test_it_waits_until_no_engine_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
+) -> None:
+    idle(monkeypatch, 1000)
     works, ending = [True], threading.Event()
-    survey = Survey(tmp_path, lambda: works[0], ending)
-    survey.start()
+    thread = survey.Survey(tmp_path, lambda: works[0], ending)
+    thread.start()
     time.sleep(2.2)
-    assert survey.figures == {}
+    assert thread.figures == {}
     works[0] = False
-    survey.join(timeout=10)
-    assert survey.figures == {"bandwidth": 5.0}
+    thread.join(timeout=10)
+    assert thread.figures["bandwidth"] == 5.0
+    assert taken == [True]
+
+
+def test_on_a_busy_machine_it_is_measured_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
+) -> None:
+    monkeypatch.setattr(survey, "LATE", 1)
+    idle(monkeypatch, 0, 0, 0, 1000)
+    thread = survey.Survey(tmp_path, lambda: False, threading.Event())
+    thread.start()
+    thread.join(timeout=10)
+    assert taken == [False, True]
