@@ -26,7 +26,7 @@ CONTEXTS = (512, 2048, 8192)
 MEMORY_GOAL, SPEED_GOAL = 1.10, 1.35
 # Tokens of an answer, of which the first ones do not count; words of a question that fills a batch,
 # of which memory then is what it stays. It is the same in each round, and asked in the first.
-ANSWER, WORDS = 24, 250
+ANSWER, WORDS = 48, 250
 
 
 @dataclass(frozen=True, slots=True)
