@@ -122,8 +122,7 @@ def start(
     if known := answered.get():
         return list(known)
     key, spec = caller.key.pk if caller.key else None, catalogue.spec(model)
-    # Within a caller's transaction it is a part of that one.
-    with transaction.atomic(savepoint=False):
+    with transaction.atomic():
         crowd.admit(caller.user, count * len(asked))
         late = limits.admit(caller.user.pk, key)
         return [

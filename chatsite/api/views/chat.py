@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
@@ -26,7 +27,8 @@ class ChatCompletions(CallView[ChatBody]):
         caller = identify(request)
         asked = body.read(request, ChatBody)
         model = caller.model(asked.model)
-        with transaction.atomic():
+        # What is stored comes with its rows; else `start` has a transaction of its own.
+        with transaction.atomic() if asked.store else nullcontext():
             sampling = asked.settled(catalogue.usual(model))
             rows = calls.start(caller, model, sampling, asked.n, [asked.asked()])
             if asked.store:

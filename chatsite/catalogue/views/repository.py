@@ -81,6 +81,8 @@ def variants(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"asked": asked, "entry": entry, **lengths(request)}
     cards = machines()
     context["measuring"] = unmeasured(cards)
+    # Where its terms are accepted: on the hub that is asked, which may be a mirror.
+    context["hub_page"] = f"{hub.told().endpoint}/{asked.get('repo', '')}"
     try:
         found = look(asked)
     except LibraryError as error:
