@@ -190,8 +190,10 @@ def usable_models(user: User, names: Sequence[str] | None = None) -> list[Model]
     if names is None:
         found = found.prefetch_related("aliases")
     else:
-        called = Alias.objects.filter(name__in=names).values("model")
-        found = found.filter(Q(name__in=names) | Q(pk__in=called))
+        # PostgreSQL refuses to look for a null character, which no name has.
+        sought = [name for name in names if "\0" not in name]
+        called = Alias.objects.filter(name__in=sought).values("model")
+        found = found.filter(Q(name__in=sought) | Q(pk__in=called))
     # The first one is what a new conversation begins with: what runs here, and never the demo.
     return sorted(found, key=lambda m: (m.engine == "echo", m.provider is not None, m.name))
 
