@@ -91,7 +91,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         answer=shapes.ChatCompletion,
         streams=True,
         sdk="chat.completions.create",
-        example=HELLO,
+        # A small model may go on for minutes.
+        example={**HELLO, "max_completion_tokens": 200},
     ),
     ("v1-chat-completions", "get"): Operation(
         _("Stored answers"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ from typing import Any
 import redis
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
 from chatsite.accounts.models import User
@@ -183,19 +184,29 @@ def usable_models(user: User, names: Sequence[str] | None = None) -> list[Model]
     are called so. One call of the API asks for one of perhaps hundreds."""
     if not user.is_active:
         return []
-    on = Q(provider=None) | Q(provider__enabled=True)
-    chosen = Model.groups.through.objects.filter(model=OuterRef("pk"))
-    open_to = ~Exists(chosen) | Exists(chosen.filter(group__user=user.pk))
-    found = Model.objects.filter(on, open_to, enabled=True).select_related("provider")
-    if names is None:
-        found = found.prefetch_related("aliases")
-    else:
-        # PostgreSQL refuses to look for a null character, which no name has.
-        sought = [name for name in names if "\0" not in name]
-        called = Alias.objects.filter(name__in=sought).values("model")
-        found = found.filter(Q(name__in=sought) | Q(pk__in=called))
+    models = Model.objects.filter(enabled=True).select_related("provider")
+    listed = models.prefetch_related("aliases") if names is None else _called(models, names)
+    found = [model for model in listed if model.provider is None or model.provider.enabled]
     # The first one is what a new conversation begins with: what runs here, and never the demo.
-    return sorted(found, key=lambda m: (m.engine == "echo", m.provider is not None, m.name))
+    order = lambda m: (m.engine == "echo", m.provider is not None, m.name)  # noqa: E731
+    return sorted(_open_to(user, found), key=order)
+
+
+def _called(models: QuerySet[Model], names: Sequence[str]) -> list[Model]:
+    # PostgreSQL refuses to look for a null character, which no name has.
+    sought = [name for name in names if "\0" not in name]
+    # No name is a model's and another's alias; two plain questions are quicker than one that joins.
+    return list(models.filter(name__in=sought)) or list(models.filter(aliases__name__in=sought))
+
+
+def _open_to(user: User, models: list[Model]) -> list[Model]:
+    """Without those that are for groups of which this person is in none."""
+    chosen: dict[int, set[int]] = defaultdict(set)
+    pairs = Model.groups.through.objects.filter(model__in=[model.pk for model in models])
+    for model, group in pairs.values_list("model_id", "group_id"):
+        chosen[model].add(group)
+    mine = set(user.groups.values_list("pk", flat=True)) if chosen else set()
+    return [model for model in models if model.pk not in chosen or chosen[model.pk] & mine]
 
 
 def usable_names(user: User) -> list[str]:
