@@ -42,6 +42,13 @@ class Plan:
         return self.width // self.heads
 
 
+def of_size(quant: str, size: int) -> Plan:
+    """One with at least so many bytes of matrices."""
+    one = Plan(quant, layers=1)
+    layer = sum(_bytes(shape, kind) for name, shape, kind in _tensors(one) if "blk" in name)
+    return Plan(quant, layers=-(-size // layer))
+
+
 def write(path: Path, plan: Plan) -> int:
     """The bytes of its matrices, which a token passes through once each."""
     tensors = list(_tensors(plan))

@@ -30,9 +30,10 @@ FAMILIES = {
     "F16": "F16",
 }
 FAMILIES |= {"Q3": "Q3_K", "Q2": "Q2_K", "IQ4": "IQ4_XS"}
-# The median of so many steps counts, in so many seconds, but of some always; of two passes the
-# quicker one, since what else runs only adds.
-STEPS, LEAST, SECONDS, PASSES = 64, 12, 0.5, 2
+# Bytes of the weights: what a processor keeps near itself would be read faster than a model is.
+SIZE = 256 << 20
+# The median of so many steps counts, in so many seconds, but of some always.
+STEPS, LEAST, SECONDS = 64, 12, 0.5
 # Bytes that are copied, and how often.
 COPIED, COPIES = 256 << 20, 5
 # Seconds that all of it may take on a machine that is busy or old.
@@ -89,13 +90,12 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # What native code prints is no figure.
     os.dup2(2, 1)
-    rates = dict.fromkeys(FAMILIES, 0.0)
     with TemporaryDirectory(dir=sys.argv[1]) as folder:
-        for family, quant in [*FAMILIES.items()] * PASSES:
-            found = rate(Path(folder) / f"{family}.gguf", quant)
-            rates[family] = max(rates[family], found)
-    told = {family: round(found) for family, found in rates.items()}
-    out.write(json.dumps({"bandwidth": bandwidth(), "rates": told}) + "\n")
+        rates = {
+            family: round(rate(Path(folder) / f"{family}.gguf", quant))
+            for family, quant in FAMILIES.items()
+        }
+    out.write(json.dumps({"bandwidth": bandwidth(), "rates": rates}) + "\n")
     out.flush()
     os._exit(0)
 
@@ -107,7 +107,7 @@ def rate(path: Path, quant: str) -> float:
     from inference.engines.llamacpp.model import LlamaModel, Rows
     from inference.library import blank
 
-    size = blank.write(path, blank.Plan(quant))
+    size = blank.write(path, blank.of_size(quant, SIZE))
     settings = {"context_length": 256, "slots": 1}
     spec = ModelSpec("measure", "llamacpp", {"path": str(path)}, settings)
     model = LlamaModel(spec, Setup(slots=1, context_length=256, gpu_layers=0), lambda _: None)
