@@ -4,12 +4,12 @@ the machines that are here, and which of it to take. A worker asks the hub, neve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chatsite.accounts.models import User
 from chatsite.catalogue import deliveries, hub
-from chatsite.catalogue.models import Delivery
+from chatsite.catalogue.models import Delivery, Model
 from chatsite.gateway import library
 from chatsite.gateway.engines import WorkerState
 from chatsite.gateway.library import LibraryError, Machine, Repository, Variant
@@ -70,6 +70,16 @@ def fits(
         Fit(fit.variant, fit.forecast, fit.node, recommended=number == chosen)
         for number, fit in enumerate(found)
     ]
+
+
+def as_measured(fit: Fit, model: Model | None, cards: Sequence[Card]) -> Fit:
+    """Where it has run already, what was seen replaces what was foretold."""
+    known = [worker.measured.get(model.name, 0.0) for worker, _ in cards] if model else []
+    speed = max(known, default=0.0)
+    if not speed or fit.forecast.verdict == "does_not_fit":
+        return fit
+    seen = replace(fit.forecast, tokens_per_second=speed, verdict=library.word_of(speed))
+    return replace(fit, forecast=seen)
 
 
 def node_for(variant: Variant, context: int = CONTEXT) -> str:

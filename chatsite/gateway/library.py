@@ -16,7 +16,7 @@ from inference import client
 from inference.client import WorkerState
 from inference.library import ledger, uploads
 from inference.library.addresses import Wanted, parse
-from inference.library.forecast import Forecast, recommend
+from inference.library.forecast import Forecast, recommend, word_of
 from inference.library.forecast import of as forecast
 from inference.library.nouns import (
     Errand,
@@ -54,6 +54,7 @@ __all__ = [
     "states",
     "uploads",
     "wish",
+    "word_of",
 ]
 
 

@@ -70,7 +70,7 @@ def of(variant: Variant, machine: Machine, context: int = CONTEXT) -> Forecast:
         return Forecast(memory, None, "does_not_fit", 0, context)
     slots = min(MOST_SLOTS, 1 + int((free - least) // stream)) if stream and free else 1
     known = bool(free and variant.shapes)
-    verdict = "unknown" if not known or speed is None else _word(speed)
+    verdict = "unknown" if not known or speed is None else word_of(speed)
     return Forecast(memory, speed, verdict, slots, context)
 
 
@@ -165,7 +165,8 @@ def _rank(variant: Variant) -> int:
     return next(found, len(QUALITY))
 
 
-def _word(speed: float) -> str:
+def word_of(speed: float) -> str:
+    """The verdict on a model that fits and writes so fast."""
     return "runs_well" if speed >= WELL else "runs_slowly"
 
 

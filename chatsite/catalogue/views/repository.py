@@ -97,7 +97,10 @@ def variants(request: HttpRequest) -> HttpResponse:
     context |= {
         "found": found,
         "fits": fits,
-        "rows": [(fit, here.get(folder)) for fit, folder in zip(fits, folders, strict=True)],
+        "rows": [
+            (library.as_measured(fit, here.get(folder), cards), here.get(folder))
+            for fit, folder in zip(fits, folders, strict=True)
+        ],
         "chosen": chosen(found, {**asked, "file": picked or asked.get("file", "")}, fits),
         "cards": cards,
     }

@@ -12,6 +12,7 @@ import redis
 
 from chatsite.accounts.models import User
 from chatsite.catalogue import library
+from chatsite.catalogue.models import Model
 from chatsite.gateway.library import LibraryError, Repository, Variant, Wanted
 from inference import board
 from inference.board import WorkerState
@@ -141,3 +142,15 @@ def test_nobody_asks_the_web_process_to_wait_for_ever(
         library.look("owner/tiny-GGUF")
     assert refused.value.kind == "no_answer"
     assert time.monotonic() - begun < 5
+
+
+def test_what_was_measured_replaces_what_was_foretold() -> None:
+    worker, machine = card("slow", 32 * GB)
+    cards = [(replace(worker, measured={"big": 3.5}), machine)]
+    [fit] = library.fits([SMALL], cards)
+    assert fit.forecast.verdict == "runs_well"
+    seen = library.as_measured(fit, Model(name="big"), cards)
+    assert (seen.forecast.tokens_per_second, seen.forecast.verdict) == (3.5, "runs_slowly")
+    assert seen.forecast.memory_bytes == fit.forecast.memory_bytes
+    for other in (None, Model(name="another")):
+        assert library.as_measured(fit, other, cards) == fit
