@@ -10,7 +10,7 @@ from typing import Any
 from chatsite.accounts.models import User
 from chatsite.catalogue import deliveries, hub
 from chatsite.catalogue.models import Delivery, Model
-from chatsite.gateway import library
+from chatsite.gateway import engines, library
 from chatsite.gateway.engines import WorkerState
 from chatsite.gateway.library import LibraryError, Machine, Repository, Variant
 
@@ -74,8 +74,8 @@ def fits(
 
 def as_measured(fit: Fit, model: Model | None, cards: Sequence[Card]) -> Fit:
     """Where it has run already, what was seen replaces what was foretold."""
-    known = [worker.measured.get(model.name, 0.0) for worker, _ in cards] if model else []
-    speed = max(known, default=0.0)
+    workers = [worker for worker, _ in cards]
+    speed = engines.remembered(workers, model.name) if model else 0.0
     if not speed or fit.forecast.verdict == "does_not_fit":
         return fit
     seen = replace(fit.forecast, tokens_per_second=speed, verdict=library.word_of(speed))

@@ -117,9 +117,8 @@ def _measured(
 ) -> float | None:
     """How fast it wrote: as its machines remember it, else by what has been written since the
     load."""
-    kept = [(getattr(worker, "measured", None) or {}).get(name) for worker in workers]
-    if known := [float(speed) for speed in kept if speed]:
-        return max(known)
+    if known := engines.remembered(workers, name):
+        return known
     found = []
     for engine in there:
         tokens = engine.figures.get("generated_tokens", 0)
