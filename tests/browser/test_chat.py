@@ -7,7 +7,17 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Enter
-from tests.browser.window import ECHO, STARTER, wait_for
+from tests.browser.window import ECHO, STARTER
+
+# Notes in `window.grown` each length that the answer had: what was shown while it was written.
+GROWTH = """() => {
+    const lengths = (window.grown = []);
+    new MutationObserver(() => {
+        const raw = document.querySelector("#thread .turn--assistant .answer [data-raw]");
+        const length = raw ? raw.textContent.length : 0;
+        if (length && length !== lengths.at(-1)) lengths.push(length);
+    }).observe(document.body, { childList: true, subtree: true, characterData: true });
+}"""
 
 
 def test_it_works(enter: Enter) -> None:
@@ -15,15 +25,15 @@ def test_it_works(enter: Enter) -> None:
     expect(window.page.locator("#empty")).to_be_visible()
     expect(window.page.locator("#send")).to_be_disabled()
     window.bound()
+    window.page.evaluate(GROWTH)
     window.say("Tell me a short story about a lighthouse.", STARTER)
     expect(window.page.locator("#empty")).to_have_count(0)
     expect(window.page).to_have_url(re.compile(rf"/chat/{window.conversation}/$"))
     window.wait_text(r"\w+ \w+", 60)
-    # It grows while one looks.
-    seen = len(window.answer())
-    wait_for(lambda: len(window.answer()) > seen, "more text")
     window.wait_done(90)
     assert len(window.answer()) > 20
+    lengths = window.page.evaluate("() => window.grown")
+    assert len(lengths) > 2, f"it came at once: {lengths}"
     stats = window.answers.last.locator("[data-stats]")
     expect(stats).to_contain_text(re.compile(r"\d+\.\d tokens/s"))
     expect(stats).to_contain_text(re.compile(r"first token after \d+\.\d\d? s"))

@@ -23,6 +23,10 @@ BROKEN = """
 from chatsite.catalogue.models import Model
 Model.objects.get_or_create(name="broken", engine="llamacpp", source={"path": "gone.gguf"})
 """
+MENDED = """
+from chatsite.catalogue.models import Model
+Model.objects.filter(name="broken").delete()
+"""
 ALICE = """
 from chatsite.accounts.models import User
 User.objects.filter(username="bob").update(is_active=False)
@@ -112,9 +116,16 @@ def test_r23_what_the_engine_room_refuses_is_the_caller_s(
     assert (refused.value.code, refused.value.param) == (code, param)
 
 
+@pytest.fixture
+def broken(site: Site) -> Iterator[None]:
+    site.shell(BROKEN)
+    yield
+    site.shell(MENDED)
+
+
+@pytest.mark.usefixtures("broken")
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_would_fail_again_is_not_tried_again(site: Site, key: str, stream: bool) -> None:
-    site.shell(BROKEN)
     with OpenAI(base_url=f"{site.url}/v1", api_key=key, max_retries=3) as client:
         began = time.monotonic()
         with pytest.raises(openai.InternalServerError) as failed:
