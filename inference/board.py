@@ -63,6 +63,8 @@ class WorkerState:
     folders: tuple[str, ...] = ()
     # What was measured of its machine: the further fields of a Machine.
     machine: dict[str, Any] = field(default_factory=dict)
+    # Where other workers get its models from, as host:port; "": nowhere.
+    address: str = ""
     # Tokens per second that models have written here, by their names.
     measured: dict[str, float] = field(default_factory=dict)
 

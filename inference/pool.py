@@ -22,6 +22,7 @@ from inference.contract import TASKS
 from inference.engines.registry import ENGINES
 from inference.hardware import Verdicts, measure, processor
 from inference.library.errands import Errands
+from inference.library.serving import Serving
 from inference.library.survey import Survey
 from inference.plans import sweep
 from inference.runner import Host
@@ -29,7 +30,12 @@ from inference.settings import Settings
 
 log = logging.getLogger(__name__)
 # What must be installed for an engine.
-NEEDS = {"llamacpp": "llama_cpp", "llamacpp-embed": "llama_cpp", "remote": "cryptography"}
+NEEDS = {
+    "llamacpp": "llama_cpp",
+    "llamacpp-embed": "llama_cpp",
+    "vllm": "vllm",
+    "remote": "cryptography",
+}
 
 
 class Pool:
@@ -47,6 +53,7 @@ class Pool:
         self._verdicts = Verdicts(settings.data_dir / "engine" / "verdicts.json")
         self._badge: Badge | None = None
         self.errands = Errands(settings, self._client, lambda: self.badge)
+        self._serving = Serving(settings, self._client, lambda: self.badge.name)
         self._survey = Survey(settings.data_dir, self._works, self._ending)
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
 
@@ -89,6 +96,7 @@ class Pool:
         for host in hosts:
             host.close()
         self.errands.close()
+        self._serving.close()
         if self._watcher.is_alive():
             self._watcher.join(timeout=2)
         if self._badge:
@@ -111,6 +119,7 @@ class Pool:
                 if not returned:
                     self._take_back()
                     returned = True
+                self._serving.look()
                 board.greet(self._client, self._state())
                 self._look()
             except redis.RedisError:
@@ -152,6 +161,7 @@ class Pool:
                 "processor": processor(),
             },
             measured=self._verdicts.speeds(),
+            address=self._serving.address,
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import redis
 
 from inference.badge import Badge
-from inference.library import ledger
+from inference.library import bundle, ledger
 from inference.library.ledger import Claim
 from inference.library.nouns import CANCELLED, DONE, FAILED, PAUSED
 from inference.library.task import Task
@@ -24,7 +24,7 @@ from inference.settings import Settings
 
 log = logging.getLogger(__name__)
 # Errands at once, by kind. Removals wait for nothing.
-ROOM = {"download": 2, "import": 1, "export": 1, "remove": 4}
+ROOM = {"download": 2, "copy": 2, "import": 1, "export": 1, "remove": 4}
 QUESTIONS = 4
 # Seconds between two looks, and between two words about an errand.
 LOOK, SAY = 1.0, 0.3
@@ -282,6 +282,7 @@ class Run:
 def discard(incoming: Path, id: str) -> None:
     """Throw away what has come of an errand."""
     assert id.isalnum(), "Ids are hexadecimal."
+    bundle.abandon(incoming / id)
     shutil.rmtree(incoming / id, ignore_errors=True)
     (incoming / f"{id}.lock").unlink(missing_ok=True)
 
