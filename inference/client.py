@@ -3,39 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
 
-from inference import lease
+from inference import lease, placement
 from inference.board import (
     SEEN,
     EngineState,
+    Seen,
     WorkerState,
     ask_unload,
     engines,
+    forget,
     keep,
+    roster,
     workers,
 )
-from inference.contract import Finish
+from inference.contract import TASKS, Finish
+from inference.duty import place, rest, resting, resume
+from inference.placement import Reason
+from inference.release import OURS, announce
 
 # What the board tells belongs to what the site may ask.
 __all__ = [
+    "OURS",
     "QUEUE",
     "RING",
     "SEEN",
     "EngineState",
     "Place",
+    "Reason",
+    "Seen",
     "WorkerState",
+    "announce",
     "ask_places",
     "ask_unload",
     "cancel",
     "engines",
+    "forget",
     "keep",
+    "place",
     "places",
     "read_places",
+    "reasons",
+    "rest",
+    "resting",
+    "resume",
+    "roster",
     "workers",
 ]
 
@@ -78,3 +95,14 @@ def places(client: redis.Redis, wanted: Sequence[tuple[str, str]]) -> list[Place
     pipe = client.pipeline(transaction=False)
     ask_places(pipe, wanted)
     return read_places(pipe.execute()[0])
+
+
+def reasons(client: redis.Redis, queues: Iterable[str]) -> dict[str, Reason]:
+    """Why nobody takes what waits in these queues, for those of which that is so."""
+    found, known = {}, roster(client)
+    for queue in queues:
+        ask = placement.look(client, queue.removesuffix(TASKS), queue)
+        reason = ask and placement.why(ask, known)
+        if reason:
+            found[queue] = reason
+    return found
