@@ -27,7 +27,7 @@ class Release:
     @classmethod
     def from_json(cls, text: bytes) -> Self:
         known = json.loads(text)
-        return cls(str(known.get("product") or ""), int(known.get("protocol") or 1))
+        return cls(str(known.get("product") or ""), int(known.get("protocol", 1)))
 
 
 OURS = Release(PRODUCT, PROTOCOL)
