@@ -44,6 +44,7 @@ __all__ = [
     "cancel",
     "engines",
     "forget",
+    "give_up",
     "keep",
     "place",
     "places",
@@ -64,6 +65,11 @@ def cancel(client: redis.Redis, id: str) -> str | None:
     """Stop a generation. The model to ring, "" where it is over, None where nobody knows it."""
     finish = json.dumps(asdict(Finish(id, "cancelled")))
     return lease.cancel(client, id, finish)
+
+
+def give_up(client: redis.Redis, id: str, error: dict[str, object]) -> bool:
+    """End what waits with an error; False where it does not wait any more."""
+    return lease.give_up(client, id, json.dumps(asdict(Finish(id, "error", error=error))))
 
 
 @dataclass(frozen=True, slots=True)

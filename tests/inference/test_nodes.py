@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def test_the_one_that_has_it_loaded_is_first(pool: NewPool, broker: redis.Redis)
         ask(broker, f"b{n}", "Hello there")
         asked = time.monotonic()
         other.ring("m")
-        until(lambda n=n: tokens(broker, f"b{n}"))
+        until(partial(tokens, broker, f"b{n}"))
         assert time.monotonic() - asked < 0.25
         assert holder(broker, f"b{n}") == first
         whole(broker, f"b{n}", 2)
