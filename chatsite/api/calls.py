@@ -214,7 +214,7 @@ class Call:
 
         follower = Follower(choice.row.pk.hex, choice.row.model, deliver, queued)
         # The first entry is the request itself.
-        follower.last = (0, 1)
+        follower.last, follower.waiting = (0, 1), True
         # Before it follows: who leaves while it begins must leave nothing behind.
         self._followers.append(follower)
         while not await hub.follow(follower):
