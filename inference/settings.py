@@ -36,6 +36,11 @@ class Settings:
     kv_disk_bytes: int | None = None
     # How long a model may be kept in memory by steady use while another one waits for its place.
     turn_s: float = 60.0
+    # Where other workers of the site get models from this one: the address (""; that by which it
+    # reaches Redis), the port (0: any, None: nowhere), bytes per second (0: no limit).
+    node_host: str = ""
+    node_port: int | None = 0
+    node_rate: int = 0
 
     @property
     def broker_url(self) -> str:
@@ -61,7 +66,7 @@ def read(environ: dict[str, str] | os._Environ[str]) -> Settings:
         redis_url=url,
         data_dir=data_dir(environ),
         lease_ms=_number(environ, "CHATSITE_LEASE_MS", 5000),
-        hang_s=_number(environ, "CHATSITE_HANG_SECONDS", 60),
+        hang_s=hang_s(environ),
         idle_s=_number(environ, "CHATSITE_IDLE_SECONDS", 900),
         memory_bytes=_number(environ, "CHATSITE_MEMORY_BYTES", 0),
         slots=_number(environ, "CHATSITE_SLOTS", 0),
@@ -71,7 +76,19 @@ def read(environ: dict[str, str] | os._Environ[str]) -> Settings:
             else None
         ),
         turn_s=_number(environ, "CHATSITE_TURN_SECONDS", 60),
+        node_host=environ.get("CHATSITE_NODE_HOST", ""),
+        node_port=(
+            None
+            if environ.get("CHATSITE_NODE_PORT") == "off"
+            else _number(environ, "CHATSITE_NODE_PORT", 0)
+        ),
+        node_rate=_number(environ, "CHATSITE_NODE_BYTES_PER_SECOND", 0),
     )
+
+
+def hang_s(environ: dict[str, str] | os._Environ[str] = os.environ) -> float:
+    """What an engine itself may need to know: it has no other settings."""
+    return float(_number(environ, "CHATSITE_HANG_SECONDS", 60))
 
 
 @cache

@@ -114,6 +114,8 @@ class Site:
             "CHATSITE_ECHO_MODEL": "1",
             **env,
         }
+        # Before the command of `up`, as `ip netns exec NAME` is.
+        self.prefix: tuple[str, ...] = ()
         self.up: subprocess.Popen[bytes] | None = None
         # Seconds from the start to the first /readyz that said 200.
         self.took = 0.0
@@ -123,7 +125,7 @@ class Site:
         options = ["--host", self.host, "--port", str(self.port), "--data-dir", str(self.data)]
         with (self.data / "up.log").open("ab") as output:
             self.up = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "up", *options],
+                [*self.prefix, sys.executable, str(ROOT / "manage.py"), "up", *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

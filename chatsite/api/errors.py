@@ -207,5 +207,9 @@ SERVERS = {
     "engine_lost": (500, "The engine stopped several times while it wrote this answer."),
     "storage_full": (503, "The disk of this site is full."),
     "history_lost": (500, "A part of this answer was lost."),
+    "no_worker": (503, "No machine of this site can run this model just now."),
+    "machine_gone": (503, "The machine of this site that has this model does not answer."),
+    "draining": (503, "The machine of this site that has this model is being serviced."),
+    "refused": (503, "The machine of this site that has this model needs an update."),
     **provider_errors.FAILURES,
 }

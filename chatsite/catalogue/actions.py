@@ -81,6 +81,8 @@ class Facts:
     system_prompt: str = ""
     enabled: bool = True
     keep_loaded: bool = False
+    # Names of the workers that may load it; none: any.
+    nodes: Sequence[str] = ()
     defaults: dict[str, Any] = field(default_factory=dict)
     context_length: int | None = None
     slots: int | None = None
@@ -102,6 +104,7 @@ def change(pk: int, facts: Facts) -> Model:
         raise ModelNameTakenError(model.name)
     for name in ("title", "description", "system_prompt", "enabled", "keep_loaded"):
         setattr(model, name, getattr(facts, name))
+    model.nodes = list(facts.nodes)
     model.defaults = defaults.check(facts.defaults)
     limits = {"context_length": facts.context_length, "slots": facts.slots}
     kept = {name: value for name, value in model.settings.items() if name not in limits}

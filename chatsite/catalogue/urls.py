@@ -31,6 +31,7 @@ urlpatterns = [
     path("settings/models/<int:pk>/delete", model.remove, name="models-delete"),
     path("settings/machines", machines.machines, name="machines"),
     path("settings/machines/live", machines.machines_live, name="machines-live"),
+    path("settings/machines/acts/<slug:act>", machines.act, name="machines-act"),
     path("settings/hub", machines.hub, name="hub"),
     path("settings/providers", providers.overview, name="providers"),
     path("settings/providers/new", providers.add, name="providers-add"),

@@ -19,7 +19,7 @@ from django.conf import settings
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from chatsite.gateway import whole
+from chatsite.gateway import stuck, whole
 from chatsite.gateway.broker import connect_async
 from chatsite.gateway.notices import STREAM as NOTICES
 from inference import client, stream
@@ -57,6 +57,8 @@ class Follower:
         self.position = 0
         self.waiting = False
         self.place: Place | None = None
+        # Why nobody takes it, while that is so.
+        self.reason: stuck.Reason | None = None
 
     def start_at(self, position: int) -> None:
         # Every entry after the last token that the reader has, the end at the same position
@@ -219,7 +221,8 @@ class Hub:
             if whole.splits(entries, follower.position):
                 entries = await self._add_up(follower)
             follower.waiting = entries[-1].request is not None or entries[-1].phase == "waiting"
-            follower.place = follower.place if follower.waiting else None
+            if not follower.waiting:
+                follower.place = follower.reason = None
             async with asyncio.timeout(PATIENCE):
                 await follower.deliver(follower, entries)
         except redis.RedisError:
@@ -287,18 +290,22 @@ class Hub:
                     await self._look_at_disk()
 
     async def _count(self) -> None:
-        """Tell those who wait how many are before them and for how long, when it changes."""
+        """Tell those who wait how many are before them and for how long, and why nobody comes, when
+        it changes."""
         waiting = [f for group in self._followers.values() for f in group if f.waiting]
         if not waiting:
             return
         pipe = self._client.pipeline(transaction=False)
         client.ask_places(pipe, [(f.model, f.id) for f in waiting])
         answers: Any = await pipe.execute()
+        reasons = await asyncio.to_thread(stuck.look, {f.model for f in waiting})
         for follower, found in zip(waiting, client.read_places(answers[0]), strict=True):
             if found is None:
                 continue
             place = (found.ahead, None if found.seconds is None else round(found.seconds))
-            if place != follower.place:
+            reason = reasons.get(follower.model)
+            if (place, reason) != (follower.place, follower.reason):
+                follower.reason = reason
                 await self._queued(follower, place)
 
     async def _look_at_disk(self) -> None:

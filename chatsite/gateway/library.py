@@ -49,6 +49,7 @@ __all__ = [
     "enter",
     "forecast",
     "forget",
+    "machine_of",
     "parse",
     "recommend",
     "states",
@@ -122,9 +123,10 @@ def cards() -> list[tuple[WorkerState, Machine]]:
     """Every worker that has been seen lately, and what its machine is."""
     with _reaching() as broker:
         found = client.workers(broker)
-    return [(each, _machine(each)) for each in found]
+    return [(each, machine_of(each)) for each in found]
 
 
-def _machine(worker: WorkerState) -> Machine:
+def machine_of(worker: WorkerState) -> Machine:
+    """What it said of its machine when it was seen last."""
     told = {name: getattr(worker, name) for name in ("memory_total", "memory_free", "cores")}
     return Machine.from_dict({**worker.machine, **told, "engines": worker.engines})

@@ -11,6 +11,7 @@ from inference.engines.base import Engine
 ENGINES = {
     "llamacpp": "inference.engines.llamacpp.engine:LlamaCppEngine",
     "llamacpp-embed": "inference.engines.embedding:LlamaCppEmbedder",
+    "vllm": "inference.engines.vllm.engine:VllmEngine",
     "remote": "inference.engines.remote:RemoteEngine",
     "echo": "inference.engines.echo:EchoEngine",
 }
@@ -21,6 +22,11 @@ def make(name: str) -> Engine:
     module, _, cls = _known()[name].partition(":")
     engine: Engine = getattr(importlib.import_module(module), cls)()
     return engine
+
+
+def names() -> list[str]:
+    """All engines that there are here."""
+    return list(_known())
 
 
 def knows(name: str) -> bool:

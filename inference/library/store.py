@@ -108,10 +108,11 @@ class Store:
             return {}
         return {each.name: _bytes(each) for each in self.root.iterdir()}
 
-    def check_space(self, needed: int = 0) -> None:
-        """LibraryError no_space where so many bytes more do not fit."""
+    def check_space(self, needed: int = 0, promised: int = 0) -> None:
+        """LibraryError no_space where so many bytes more do not fit beside what was promised to
+        others."""
         self.root.mkdir(parents=True, exist_ok=True)
-        free = max(0, shutil.disk_usage(self.root).free - RESERVE)
+        free = max(0, shutil.disk_usage(self.root).free - RESERVE - promised)
         if needed > free or not free:
             raise LibraryError("no_space", needed=needed, free=free)
 

@@ -4,7 +4,7 @@
 /**
  * @typedef {{type: string, generation?: string, from?: number, to?: number, text?: string, reasoning?: string,
  *   phase?: string, fraction?: number, ahead?: number, wait?: number | null, status?: string, reason?: string, topic?: string, id?: string,
- *   kind?: string, replace?: boolean, error?: {kind: string, message: string} | null, stats?: Record<string, number>}} Frame
+ *   kind?: string, replace?: boolean, reason?: {kind: string, machine: string, message: string}, error?: {kind: string, message: string} | null, stats?: Record<string, number>}} Frame
  * @typedef {{cursor: number, listener: (frame: Frame) => void, asked: number, heard: number}} Follower
  */
 

@@ -15,7 +15,8 @@ from tests.live import ROOT
 class Worker:
     """As `manage.py worker` runs it, but for how it is called."""
 
-    def __init__(self, url: str, data: Path) -> None:
+    def __init__(self, url: str, data: Path, **env: str) -> None:
+        data.mkdir(exist_ok=True)
         self._log = (data / "worker.log").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "inference.worker", "worker",
@@ -26,6 +27,7 @@ class Worker:
                 "REDIS_URL": url,
                 "CHATSITE_DATA_DIR": str(data),
                 "CHATSITE_LEASE_MS": "2000",
+                **env,
             },
             stdout=self._log,
             stderr=self._log,

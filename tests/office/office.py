@@ -1,0 +1,158 @@
+"""A site on PostgreSQL and Redis with two workers, and many answers of it at once that somebody
+reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import redis
+
+from inference import board, client, duty
+from tests.live import Person, Site, alive
+from tests.office.services import Broker, Database
+from tests.running.reader import Reader
+from tests.running.talking import Logged, Said, log_position, read_log, say
+from tests.running.test_failures import Total, judge
+from tests.workers import Worker
+
+# Sequences that each worker computes at once: one of them may be left with all.
+SLOTS = "12"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and the fields of the chat's side panel."""
+
+    model: str
+    text: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Asked:
+    """An answer with its reader, and what was there of it just before something happened."""
+
+    question: Question
+    said: Said
+    reader: Reader
+    seen: str = ""
+    before: int = 0
+    logged: Logged = field(default_factory=Logged)
+
+
+class Office:
+    """`site` has a worker of its own; `second` is another machine's."""
+
+    def __init__(self, root: Path, **env: str) -> None:
+        self.database, self.broker_server = Database(), Broker()
+        self.site = Site(**env)
+        self.second = Worker("", root / "second")
+        self._root, self._env = root, env
+
+    def start(self, **options: Any) -> Office:
+        """`options` are the second worker's."""
+        self.database.start()
+        self.broker_server.start()
+        urls = {"DATABASE_URL": self.database.url, "REDIS_URL": self.broker_server.url}
+        self.site.env |= {**urls, "CHATSITE_SLOTS": SLOTS}
+        self.broker = redis.Redis.from_url(self.broker_server.url)
+        self.site.start()
+        env = {"CHATSITE_SLOTS": SLOTS, **self._env}
+        data = self._root / "second"
+        self.second = Worker(self.broker_server.url, data, **options, **env).start()
+        self.second.wait(self.broker)
+        self.alice = self.site.person("alice")
+        self.key = self.site.manage("apikey", "alice", "--name", "tests").strip()
+        return self
+
+    @property
+    def first_name(self) -> str:
+        pid = self.site.pid("worker")
+        return next(each.name for each in board.workers(self.broker) if each.pid == pid)
+
+    def remove(self) -> None:
+        try:
+            self.second.remove()
+            self.site.remove()
+        finally:
+            self.broker_server.remove()
+            self.database.remove()
+
+    def check_nothing_is_left(self) -> None:
+        """After an end that was asked for: of neither process tree, by mark and by parent."""
+        tree = psutil.Process(self.site.up.pid).children(recursive=True) if self.site.up else []
+        tree += psutil.Process(self.second.pid).children(recursive=True)
+        assert self.second.stop() == 0
+        assert self.site.stop() == 0
+        assert [each for each in tree if alive(each)] == []
+        assert self.site.processes() == []
+        assert self.second.processes() == []
+
+
+def ask(person: Person, question: Question) -> Asked:
+    said = say(person, question.text, model=question.model, **question.options)
+    reader = Reader(person, said.generation)
+    reader.start()
+    return Asked(question, said, reader)
+
+
+def look(site: Site, asked: Sequence[Asked]) -> None:
+    """Remember how far they are."""
+    for each in asked:
+        each.seen = each.reader.text
+        each.before = log_position(site, each.said.generation)
+
+
+def finish(site: Site, asked: Sequence[Asked], total: Total, since: float) -> None:
+    """Every token of every answer once: in the log, on the page, in the database."""
+    for each in asked:
+        each.reader.wait_end(120)
+        each.logged = read_log(site, each.said.generation)
+        total.answers += 1
+        total.gaps.append(each.reader.gap(since))
+        judge(total, each.reader, each.logged, each.seen, each.before)
+        status = each.said.wait_closed()
+        if status != "done" or each.said.saved() != each.logged.text:
+            total.lost += 1
+            total.remarks.append(f"closed as {status}: {each.said.saved()!r}")
+
+
+def workers_of(broker: redis.Redis, asked: Sequence[Asked]) -> list[str]:
+    """The names of those that claimed them last."""
+    keys = [f"run:{each.said.generation}" for each in asked]
+    marks = [broker.hget(key, "worker") or b"" for key in keys]
+    return [bytes(mark).decode().partition("/")[0] for mark in marks]
+
+
+def until(condition: Callable[[], Any], seconds: float = 30, what: str = "") -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain {what}"
+        time.sleep(0.05)
+
+
+def has_loaded(broker: redis.Redis, name: str, model: str) -> bool:
+    states = [e.state for e in client.engines(broker) if (e.worker, e.model) == (name, model)]
+    return bool(states) and states[0] != "loading"
+
+
+def works(broker: redis.Redis, name: str) -> bool:
+    return any(w.name == name and w.duty == duty.ON for w in board.workers(broker))
+
+
+@contextmanager
+def resting(broker: redis.Redis, name: str) -> Iterator[None]:
+    """This worker takes nothing new meanwhile, and keeps what it has begun."""
+    client.rest(broker, name)
+    until(lambda: not works(broker, name), what="for a worker to rest")
+    try:
+        yield
+    finally:
+        client.resume(broker, name)
+        until(lambda: works(broker, name), what="for a worker to work again")

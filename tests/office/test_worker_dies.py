@@ -1,0 +1,123 @@
+"""A machine loses its power in the middle of eight answers: another one goes on with all of them.
+
+CHATSITE_FAILURE_ROUNDS=20 does it ten times for each engine; the default is once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from openai import OpenAI
+
+from tests.office.office import (
+    Asked,
+    Office,
+    Question,
+    ask,
+    finish,
+    has_loaded,
+    look,
+    resting,
+    workers_of,
+)
+from tests.running.asking import ENDLESS, said
+from tests.running.reference import Reference
+from tests.running.talking import STARTER
+from tests.running.test_failures import QUESTIONS, ROUNDS, Total
+
+pytestmark = pytest.mark.live
+
+TIMES = max(1, ROUNDS // 2)
+# Seconds until somebody else writes on, where it has the model loaded.
+GAP = 10.0
+TOKENS = {"echo": 250, STARTER: 60}
+# An answer of the echo is its question.
+WORDS = [" ".join(f"{name}{n}" for n in range(250)) for name in ("red", "blue", "green", "grey")]
+ECHO = [Question("echo", text, {"max_tokens": "400"}) for text in WORDS]
+REAL = [
+    Question(STARTER, text, {**options, "max_tokens": str(TOKENS[STARTER])})
+    for text, options in QUESTIONS[:4]
+]
+
+
+def test_it_works(office: Office) -> None:
+    """The echo: what it should say is known to the letter."""
+    total = Total()
+    for _ in range(TIMES):
+        asked = lose_the_second(office, ECHO * 2, total)
+        assert [each.logged.text.strip() for each in asked] == WORDS * 2
+    check("echo", total)
+
+
+def test_with_real_weights(office: Office) -> None:
+    """The tokens are those of an undisturbed answer, but from a near tie on."""
+    plain = [ask(office.alice, question) for question in REAL]
+    finish(office.site, plain, Total(), time.monotonic())
+    total, reference = Total(), Reference(office.site.data)
+    for _ in range(TIMES):
+        for each, alone in zip(lose_the_second(office, REAL * 2, total), plain * 2, strict=True):
+            compare(reference, total, each, alone)
+    check(STARTER, total)
+    assert total.differing == 0, total.remarks
+
+
+def lose_the_second(office: Office, questions: list[Question], total: Total) -> list[Asked]:
+    """All of them are written by the second worker, and the first has the model loaded; then the
+    second is gone, with all that it has started."""
+    model, broker = questions[0].model, office.broker
+    first, second = office.first_name, office.second.wait(broker)
+    with first_writes_on(office, model):
+        with resting(broker, first):
+            asked = [ask(office.alice, question) for question in questions]
+            for each in asked:
+                each.reader.wait_position(TOKENS[model] // 6)
+            assert set(workers_of(broker, asked)) == {second}
+        assert has_loaded(broker, first, model)
+    look(office.site, asked)
+    assert all(each.reader.end is None for each in asked), "they were over too soon"
+    gone = office.second.kill()
+    began = time.monotonic()
+    assert len(gone) >= 2
+    assert office.second.processes() == []
+    finish(office.site, asked, total, began)
+    assert set(workers_of(broker, asked)) == {first}
+    office.second.start().wait(broker)
+    return asked
+
+
+@contextmanager
+def first_writes_on(office: Office, model: str) -> Iterator[None]:
+    """An answer of the first worker's that goes on meanwhile, since one that rests unloads what it
+    does not need. It is stopped at the end."""
+    text = " ".join(f"long{n}" for n in range(3000)) if model == "echo" else "Tell me a story."
+    with OpenAI(base_url=f"{office.site.url}/v1", api_key=office.key, max_retries=0) as api:
+        stream = api.chat.completions.create(
+            model=model, messages=said(text), stream=True, **ENDLESS
+        )
+        next(iter(stream))
+        try:
+            yield
+        finally:
+            stream.close()
+
+
+def compare(reference: Reference, total: Total, each: Asked, alone: Asked) -> None:
+    """The same tokens as the undisturbed answer, or others from a near tie on."""
+    one, other = alone.logged.tokens, each.logged.tokens
+    if one == other:
+        return
+    tie = reference.difference(alone.logged.requests[0], one, other)
+    total.remarks.append(str(tie))
+    total.tied += tie.near
+    total.differing += not tie.near
+
+
+def check(model: str, total: Total) -> None:
+    gaps = sorted(total.gaps)
+    print(f"\n{model}: {total.answers} answers, gap {gaps[len(gaps) // 2]:.1f} / {gaps[-1]:.1f} s")
+    print(f"  lost {total.lost}, repeated {total.repeated}, {total.tied} of near ties")
+    assert (total.lost, total.repeated, total.restarted) == (0, 0, 0), total.remarks
+    assert gaps[-1] <= GAP
