@@ -23,7 +23,7 @@ def connect() -> redis.Redis:
         settings.REDIS_URL,
         socket_timeout=5,
         socket_connect_timeout=2,
-        max_connections=32,
+        max_connections=settings.CHATSITE_REDIS_CONNECTIONS,
         timeout=5,
     )
     return redis.Redis(connection_pool=pool)

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from django.conf import settings
 
 from chatsite.hosts import is_loopback
-from chatsite.supervisor import address, broker, parts, pids, preparation, sockets
+from chatsite.supervisor import address, broker, parts, pids, preparation, reach, sockets
 from chatsite.supervisor.keeper import Died, Event, Keeper, Ready, Stop, words
 from chatsite.supervisor.parts import Part
 from chatsite.supervisor.terminal import BAD, BOLD, GOOD, WARN, Terminal
@@ -32,7 +32,7 @@ class House:
         self.terminal = terminal
         self.events: SimpleQueue[Event] = SimpleQueue()
         self.keepers: list[Keeper] = []
-        self.socket = None if os.environ.get("REDIS_URL") else sockets.broker(data)
+        self.socket = None if settings.OWN_REDIS else sockets.broker(data)
         self.redis_url: str = settings.REDIS_URL
         self.env = os.environ | pids.mark(data)
         self.env |= {
@@ -59,8 +59,9 @@ class House:
             broker.make_folder(self.socket)
             self.start(parts.valkey(self.data, self.socket))
             self.await_broker()
-        elif not broker.answers(self.redis_url):
-            raise Trouble("broker", "No Redis answers at the address in REDIS_URL.")
+        else:
+            reach.check_broker(self.redis_url)
+        reach.check_database()
         # The engine room knows no database: it need not wait for the tables.
         self.start(parts.worker(self.redis_url))
         self.fresh = not preparation.prepare(self.terminal)

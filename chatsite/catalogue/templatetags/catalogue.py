@@ -44,7 +44,7 @@ ENGINES = {
 }
 # How a machine stands: the colour of its badge, and the word.
 BADGES = {
-    "on": ("success", _("Running")),
+    "on": ("success", _("In service")),
     "draining": ("warning", _("Draining")),
     "drained": ("accent", _("Drained")),
     "refused": ("danger", _("Wrong version")),

@@ -84,5 +84,3 @@ def office(tmp_path: Path) -> Iterator[Office]:
 def copy(folder: str, files: tuple[FileRef, ...], source: str, **more: Any) -> Errand:
     known: dict[str, Any] = {"folder": folder, "files": files, "source": source}
     return stores.errand("copy", **(known | more))
-
-

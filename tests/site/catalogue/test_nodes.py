@@ -54,7 +54,7 @@ def test_it_works(alice_client: Client, broker: redis.Redis) -> None:
         *("37 tokens/s", "Writes 3 answers", "3 running, 2 waiting", "0 running, 0 waiting"),
     ):
         assert words in shown, words
-    assert stands(shown, "Running")
+    assert stands(shown, "In service")
     assert "Wrong version" not in shown
 
 
