@@ -1,5 +1,5 @@
-"""Whether this container does its work, for Docker: `web` answers, or the `worker` of this machine was seen by
-Redis a moment ago. Ends with 1 where not; prints no secret."""  # noqa: INP001 - a program, no package
+"""Whether this container does its work, for Docker's health checks: `web PORT` answers, or the
+`worker` of this machine was seen in Redis a moment ago. Ends with 1 where not."""  # noqa: INP001
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from urllib.request import urlopen
 PATIENCE = 5
 
 
-def main(part: str) -> int:
-    return 0 if {"web": web, "worker": worker}[part]() else 1
+def main(part: str, *options: str) -> int:
+    return 0 if {"web": web, "worker": worker}[part](*options) else 1
 
 
-def web() -> bool:
-    with urlopen("http://127.0.0.1:8000/healthz", timeout=PATIENCE) as answer:
+def web(port: str) -> bool:
+    with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE) as answer:
         return bool(answer.status == 200)
 
 
@@ -30,9 +30,10 @@ def worker() -> bool:
 
     path = os.environ.get("REDIS_URL_FILE")
     url = Path(path).read_text().strip() if path else os.environ["REDIS_URL"]
-    with redis.Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE) as client:
+    options = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+    with redis.Redis.from_url(url, **options) as client:
         return any(each.host == socket.gethostname() for each in board.workers(client))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

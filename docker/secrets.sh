@@ -19,7 +19,7 @@ random() {
 
 keep() {
     if [ ! -e "secrets/$1" ]; then
-        printf '%s\n' "$2" >"secrets/$1"
+        printf '%s' "$2" >"secrets/$1"
         echo "made secrets/$1"
     fi
     chmod 444 "secrets/$1"

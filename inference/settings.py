@@ -37,7 +37,9 @@ class Settings:
     # How long a model may be kept in memory by steady use while another one waits for its place.
     turn_s: float = 60.0
     # Where other workers of the site get models from this one: the address (""; that by which it
-    # reaches Redis), the port (0: any, None: nowhere), bytes per second (0: no limit).
+    # reaches Redis), the port (0: any, None: nowhere), bytes per second (0: no limit). And as what
+    # they are told to ask for, where that is another (host:port; "": the same).
+    node_address: str = ""
     node_host: str = ""
     node_port: int | None = 0
     node_rate: int = 0
@@ -76,6 +78,7 @@ def read(environ: dict[str, str] | os._Environ[str]) -> Settings:
             else None
         ),
         turn_s=_number(environ, "CHATSITE_TURN_SECONDS", 60),
+        node_address=environ.get("CHATSITE_NODE_ADDRESS", ""),
         node_host=environ.get("CHATSITE_NODE_HOST", ""),
         node_port=(
             None

@@ -104,9 +104,16 @@ class Person:
 class Site:
     """One running product. Its data directory stays until `remove`, so it can be started again."""
 
-    def __init__(self, data: Path | None = None, host: str = "127.0.0.1", **env: str) -> None:
+    def __init__(
+        self,
+        data: Path | None = None,
+        host: str = "127.0.0.1",
+        python: str | Path = sys.executable,
+        **env: str,
+    ) -> None:
         self.data = data or Path(tempfile.mkdtemp(prefix="chatsite-live-"))
         self.host = host
+        self.python = str(python)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = clean_environment() | {
@@ -125,7 +132,7 @@ class Site:
         options = ["--host", self.host, "--port", str(self.port), "--data-dir", str(self.data)]
         with (self.data / "up.log").open("ab") as output:
             self.up = subprocess.Popen(
-                [*self.prefix, sys.executable, str(ROOT / "manage.py"), "up", *options],
+                [*self.prefix, self.python, str(ROOT / "manage.py"), "up", *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -205,7 +212,7 @@ class Site:
 
     def manage(self, *arguments: str, **env: str) -> str:
         """Run a manage.py command against this site; what it printed."""
-        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        command = [self.python, str(ROOT / "manage.py"), *arguments]
         done = subprocess.run(
             command, env=self.env | env, cwd=ROOT, capture_output=True, text=True, timeout=60
         )

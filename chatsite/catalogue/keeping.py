@@ -10,7 +10,7 @@ import time
 import redis
 
 from chatsite.accounts.models import User
-from chatsite.catalogue import actions
+from chatsite.catalogue import actions, copies
 from chatsite.catalogue.models import Model
 from chatsite.gateway import engines
 from chatsite.gateway.tasks import CrowdError
@@ -38,6 +38,7 @@ class Keeper:
             engines.announce()
             engines.place(dict(chosen))
             engines.keep([model.name for model in kept])
+            copies.follow()
             if kept:
                 self._load(kept)
         except (redis.RedisError, CrowdError):

@@ -158,6 +158,7 @@ class Delivery(models.Model):
         IMPORT = "import", _("Import")
         EXPORT = "export", _("Export")
         REMOVE = "remove", _("Removal")
+        COPY = "copy", _("Copy to a machine")
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")

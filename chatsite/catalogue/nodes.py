@@ -17,7 +17,9 @@ from chatsite.gateway import engines, library
 from chatsite.gateway.engines import OURS, Room, Seen, WorkerState
 from chatsite.gateway.library import Machine
 
-__all__ = ["OURS", "Node", "act", "names", "nodes"]
+__all__ = ["COMMAND", "OURS", "Node", "act", "names", "nodes"]
+# What begins a worker on another machine.
+COMMAND = "REDIS_URL=redis://… uv run manage.py worker"
 ACTS = {
     "drain": engines.rest,
     "hand-over": lambda name: engines.rest(name, 0),

@@ -18,6 +18,7 @@ from inference.library import ledger, uploads
 from inference.library.addresses import Wanted, parse
 from inference.library.forecast import Forecast, recommend, word_of
 from inference.library.forecast import of as forecast
+from inference.library.ledger import place
 from inference.library.nouns import (
     Errand,
     ErrandState,
@@ -51,6 +52,7 @@ __all__ = [
     "forget",
     "machine_of",
     "parse",
+    "place",
     "recommend",
     "states",
     "uploads",

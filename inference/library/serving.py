@@ -68,7 +68,9 @@ class Serving:
         threading.Thread(target=server.serve_forever, name="serving", daemon=True).start()
         self._server = server
         told = reached_by(self._settings.redis_url) if host in ANYWHERE else host
-        self.address = f"[{told}]:{server.port}" if ":" in told else f"{told}:{server.port}"
+        own = f"[{told}]:{server.port}" if ":" in told else f"{told}:{server.port}"
+        # In a container the machine's address is not one of its own.
+        self.address = self._settings.node_address or own
         log.info("Models are offered to other machines at %s.", self.address)
 
     def close(self) -> None:

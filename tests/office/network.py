@@ -65,22 +65,19 @@ class Network:
         ip(*inside, "route", "add", "default", "via", self._place(number, 1))
         return Machine(name, space, address)
 
-    def cut(self, machine: Machine) -> None:
-        """What goes there and what comes from there vanishes; connections do not end, they hang."""
-        for way in ("from", "to"):
-            self._in_router("rule", "add", way, machine.address, "blackhole")
-
-    def mend(self, machine: Machine) -> None:
-        for way in ("from", "to"):
-            self._in_router("rule", "delete", way, machine.address, "blackhole")
-
     @contextmanager
-    def without(self, machine: Machine) -> Iterator[None]:
-        self.cut(machine)
+    def without(self, machine: Machine, other: Machine | None = None) -> Iterator[None]:
+        """What goes there and what comes from there vanishes (between two, or all of it);
+        connections do not end, they hang."""
+        one, two = machine.address, other.address if other else "0.0.0.0/0"
+        rules = [("from", one, "to", two), ("from", two, "to", one)]
+        for rule in rules:
+            self._in_router("rule", "add", *rule, "blackhole")
         try:
             yield
         finally:
-            self.mend(machine)
+            for rule in rules:
+                self._in_router("rule", "delete", *rule, "blackhole")
 
     def close(self) -> None:
         with suppress(subprocess.CalledProcessError):

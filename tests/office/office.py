@@ -4,8 +4,7 @@ reads."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import psutil
 import redis
 
-from inference import board, client, duty
+from inference import board
 from tests.live import Person, Site, alive
 from tests.office.services import Broker, Database
 from tests.running.reader import Reader
@@ -123,36 +122,8 @@ def finish(site: Site, asked: Sequence[Asked], total: Total, since: float) -> No
             total.remarks.append(f"closed as {status}: {each.said.saved()!r}")
 
 
-def workers_of(broker: redis.Redis, asked: Sequence[Asked]) -> list[str]:
-    """The names of those that claimed them last."""
-    keys = [f"run:{each.said.generation}" for each in asked]
-    marks = [broker.hget(key, "worker") or b"" for key in keys]
-    return [bytes(mark).decode().partition("/")[0] for mark in marks]
-
-
 def until(condition: Callable[[], Any], seconds: float = 30, what: str = "") -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited in vain {what}"
         time.sleep(0.05)
-
-
-def has_loaded(broker: redis.Redis, name: str, model: str) -> bool:
-    states = [e.state for e in client.engines(broker) if (e.worker, e.model) == (name, model)]
-    return bool(states) and states[0] != "loading"
-
-
-def works(broker: redis.Redis, name: str) -> bool:
-    return any(w.name == name and w.duty == duty.ON for w in board.workers(broker))
-
-
-@contextmanager
-def resting(broker: redis.Redis, name: str) -> Iterator[None]:
-    """This worker takes nothing new meanwhile, and keeps what it has begun."""
-    client.rest(broker, name)
-    until(lambda: not works(broker, name), what="for a worker to rest")
-    try:
-        yield
-    finally:
-        client.resume(broker, name)
-        until(lambda: works(broker, name), what="for a worker to work again")

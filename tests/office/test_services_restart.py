@@ -30,7 +30,10 @@ said = json.loads(os.environ["SAID"])
 print(json.dumps({
     text: [
         Message.objects.filter(role="user", content=text).count(),
-        list(Message.objects.filter(parent__content=text).values_list("content", "generation__status")),
+        list(
+            Message.objects.filter(parent__content=text)
+            .values_list("content", "generation__status")
+        ),
     ]
     for text in said
 }))

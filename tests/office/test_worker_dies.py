@@ -6,24 +6,11 @@ CHATSITE_FAILURE_ROUNDS=20 does it ten times for each engine; the default is onc
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from openai import OpenAI
 
-from tests.office.office import (
-    Asked,
-    Office,
-    Question,
-    ask,
-    finish,
-    has_loaded,
-    look,
-    resting,
-    workers_of,
-)
-from tests.running.asking import ENDLESS, said
+from tests.office.office import Asked, Office, Question, ask, finish, look
+from tests.office.steering import give_all, workers_of
 from tests.running.reference import Reference
 from tests.running.talking import STARTER
 from tests.running.test_failures import QUESTIONS, ROUNDS, Total
@@ -33,13 +20,12 @@ pytestmark = pytest.mark.live
 TIMES = max(1, ROUNDS // 2)
 # Seconds until somebody else writes on, where it has the model loaded.
 GAP = 10.0
-TOKENS = {"echo": 250, STARTER: 60}
+TOKENS = "60"
 # An answer of the echo is its question.
 WORDS = [" ".join(f"{name}{n}" for n in range(250)) for name in ("red", "blue", "green", "grey")]
 ECHO = [Question("echo", text, {"max_tokens": "400"}) for text in WORDS]
 REAL = [
-    Question(STARTER, text, {**options, "max_tokens": str(TOKENS[STARTER])})
-    for text, options in QUESTIONS[:4]
+    Question(STARTER, text, {**options, "max_tokens": TOKENS}) for text, options in QUESTIONS[:4]
 ]
 
 
@@ -65,43 +51,18 @@ def test_with_real_weights(office: Office) -> None:
 
 
 def lose_the_second(office: Office, questions: list[Question], total: Total) -> list[Asked]:
-    """All of them are written by the second worker, and the first has the model loaded; then the
-    second is gone, with all that it has started."""
-    model, broker = questions[0].model, office.broker
-    first, second = office.first_name, office.second.wait(broker)
-    with first_writes_on(office, model):
-        with resting(broker, first):
-            asked = [ask(office.alice, question) for question in questions]
-            for each in asked:
-                each.reader.wait_position(TOKENS[model] // 6)
-            assert set(workers_of(broker, asked)) == {second}
-        assert has_loaded(broker, first, model)
+    """The second worker writes all of them and is gone, with all that it has started."""
+    first, second = office.first_name, office.second.wait(office.broker)
+    asked = give_all(office.site, office.key, office.alice, questions, (second, first))
     look(office.site, asked)
-    assert all(each.reader.end is None for each in asked), "they were over too soon"
     gone = office.second.kill()
     began = time.monotonic()
     assert len(gone) >= 2
     assert office.second.processes() == []
     finish(office.site, asked, total, began)
-    assert set(workers_of(broker, asked)) == {first}
-    office.second.start().wait(broker)
+    assert set(workers_of(office.broker, asked)) == {first}
+    office.second.start().wait(office.broker)
     return asked
-
-
-@contextmanager
-def first_writes_on(office: Office, model: str) -> Iterator[None]:
-    """An answer of the first worker's that goes on meanwhile, since one that rests unloads what it
-    does not need. It is stopped at the end."""
-    text = " ".join(f"long{n}" for n in range(3000)) if model == "echo" else "Tell me a story."
-    with OpenAI(base_url=f"{office.site.url}/v1", api_key=office.key, max_retries=0) as api:
-        stream = api.chat.completions.create(
-            model=model, messages=said(text), stream=True, **ENDLESS
-        )
-        next(iter(stream))
-        try:
-            yield
-        finally:
-            stream.close()
 
 
 def compare(reference: Reference, total: Total, each: Asked, alone: Asked) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -91,21 +91,20 @@ def ask(client: OpenAI, model: str, text: str, tokens: int) -> str:
     return told.choices[0].message.content or ""
 
 
-def ask_all(client: OpenAI, model: str, count: int, tokens: int) -> list[str]:
-    with ThreadPoolExecutor(count) as pool:
-        texts = [f"{n} {LONG}" for n in range(count)]
-        return list(pool.map(lambda text: ask(client, model, text, tokens), texts))
+def ask_all(client: OpenAI, model: str, texts: Sequence[str]) -> list[str]:
+    with ThreadPoolExecutor(len(texts)) as pool:
+        return list(pool.map(lambda text: ask(client, model, text, 150), texts))
 
 
-@pytest.mark.parametrize(("model", "tokens"), [("echo", 150), (STARTER, 40)])
+@pytest.mark.parametrize(("model", "count", "text"), [("echo", 40, LONG), (STARTER, 16, "Hello")])
 def test_it_works(
-    client: OpenAI, broker: redis.Redis, second: Machine, model: str, tokens: int
+    client: OpenAI, broker: redis.Redis, second: Machine, model: str, count: int, text: str
 ) -> None:
     """A line that is longer than a load takes is shared by both."""
     name = second.name(broker)
     broker.hset(f"pace:{model}", mapping={"ms": 20_000, "load_ms": 1000})
     both = {name, first(broker, name)}
-    answers = ask_all(client, model, 40, tokens)
+    answers = ask_all(client, model, [f"{n} {text}" for n in range(count)])
     assert all(answers)
     assert {e.worker for e in room.engines(broker) if e.model == model} == both
     assert writers(broker, model) >= both
@@ -138,6 +137,7 @@ def test_what_a_killed_machine_wrote_goes_on_elsewhere(
     name = second.name(broker)
     other = first(broker, name)
     room.rest(broker, other)
+    until(lambda: standing(broker, other) == "drained")
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask, client, "echo", LONG * 3, 450)
         until(lambda: working(broker, name))

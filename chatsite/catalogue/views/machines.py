@@ -23,7 +23,7 @@ FIELDS = {HubAddressError: "endpoint", HostError: "hosts", TokenNeededError: "to
 
 
 def context() -> dict[str, Any]:
-    return {"nodes": nodes.nodes(), "site": nodes.OURS}
+    return {"nodes": nodes.nodes(), "site": nodes.OURS, "command": nodes.COMMAND}
 
 
 @admin_only

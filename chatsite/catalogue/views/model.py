@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from chatsite.accounts.access import admin_only, person_of
-from chatsite.catalogue import actions, aliases, deliveries, showing, trials
+from chatsite.catalogue import actions, aliases, copies, deliveries, showing, trials
 from chatsite.catalogue.errors import (
     AliasTakenError,
     BadDefaultError,
@@ -73,6 +73,7 @@ def show(request: HttpRequest, found: Model, form: ModelForm, **more: Any) -> Ht
         "model": found,
         "form": form,
         "line": showing.one(found),
+        "spots": copies.spots(found),
         "frees": actions.freed_by(found),
         "example": f"/mnt/stick/{aliases.spell(found.name)}.tar",
         "exports": found.deliveries.filter(kind="export").order_by("-created")[:1],
@@ -148,6 +149,33 @@ def trial(request: HttpRequest, pk: int, key: UUID) -> HttpResponse:
     if looked is None:
         raise Http404
     return render(request, "catalogue/trial.html", {"model": found, "trial": looked})
+
+
+@admin_only
+@require_safe
+def places(request: HttpRequest, pk: int) -> HttpResponse:
+    """Which machines have its files, and which could get them."""
+    found = find(pk)
+    context = {"model": found, "spots": copies.spots(found)}
+    return fragment(request, "catalogue/model_places.html", context)
+
+
+@admin_only
+@require_POST
+def copy(request: HttpRequest, pk: int) -> HttpResponse:
+    """To a machine that lacks its files, from one that has them."""
+    found = find(pk)
+    trouble = ""
+    try:
+        copies.begin(person_of(request), found, request.POST.get("node", "")[:200])
+    except Refused as error:
+        trouble = str(error.text)
+    if request.headers.get("HX-Request"):
+        context = {"model": found, "spots": copies.spots(found), "trouble": trouble}
+        return render(request, "catalogue/model_places.html", context)
+    if trouble:
+        messages.error(request, trouble)
+    return redirect("models-one", pk)
 
 
 @admin_only

@@ -224,6 +224,13 @@ def test_it_stands_where_redis_is_reached_from(broker: redis.Redis, tmp_path: Pa
     assert reached_by("redis://127.0.0.1:6379") == "127.0.0.1"
 
 
+def test_others_may_be_told_another_address(broker: redis.Redis, tmp_path: Path) -> None:
+    known = {"CHATSITE_DATA_DIR": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1"}
+    made = opened(read(known | {"CHATSITE_NODE_ADDRESS": "192.168.1.7:8100"}), broker)
+    assert made.address == "192.168.1.7:8100"
+    made.close()
+
+
 def test_a_port_that_is_taken_stops_no_worker(broker: redis.Redis, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         known = {
