@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -35,12 +36,20 @@ class Work:
 
 
 @pytest.fixture
-def incoming(tmp_path: Path) -> Path:
-    return tmp_path / "models" / ".incoming"
+def begin(store: Store) -> Iterator[Callable[[str], Work]]:
+    made: list[Work] = []
+
+    def new(id: str) -> Work:
+        made.append(Work(store.root / ".incoming", id))
+        return made[-1]
+
+    yield new
+    for each in made:
+        each.lock.close()
 
 
-def test_it_works(incoming: Path) -> None:
-    one, two = Work(incoming, "a"), Work(incoming, "b")
+def test_it_works(begin: Callable[[str], Work]) -> None:
+    one, two = begin("a"), begin("b")
     assert one.count(1000) == 0
     assert two.count(500) == 1000
     (one.folder / "sub").mkdir()
@@ -50,25 +59,28 @@ def test_it_works(incoming: Path) -> None:
     # Whose process is gone or waits brings nothing just now.
     one.lock.close()
     assert two.count(500) == 0
-    two.lock.close()
 
 
-def test_who_does_not_fit_is_not_counted(incoming: Path) -> None:
-    one, two = Work(incoming, "a"), Work(incoming, "b")
+def test_who_does_not_fit_is_not_counted(begin: Callable[[str], Work]) -> None:
+    one, two = begin("a"), begin("b")
     with pytest.raises(LibraryError), room.counting(one.folder, 1000):
         raise LibraryError("no_space")
     assert two.count(1) == 0
 
 
 def test_an_import_leaves_room_for_another(
-    store: Store, echo: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    echo: None,
+    begin: Callable[[str], Work],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = gguf(tmp_path / "small.gguf")
     size = path.stat().st_size
     usage = shutil.disk_usage(tmp_path)
     free = RESERVE + 2 * size
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
-    other = Work(store.root / ".incoming", "a")
+    other = begin("a")
     other.count(size + 1)
     with pytest.raises(LibraryError) as caught:
         bring(store, path)
