@@ -15,7 +15,7 @@ import pytest
 from tests.office.load import Load
 from tests.office.office import Office, Question, ask, finish, look, until
 from tests.running.asking import count
-from tests.running.test_failures import ROUNDS, Total
+from tests.running.judging import ROUNDS, Total
 
 pytestmark = pytest.mark.live
 

@@ -11,9 +11,10 @@ import pytest
 
 from tests.office.office import Asked, Office, Question, ask, finish, look
 from tests.office.steering import give_all, workers_of
+from tests.running.judging import ROUNDS, Total
 from tests.running.reference import Reference
 from tests.running.talking import STARTER
-from tests.running.test_failures import QUESTIONS, ROUNDS, Total
+from tests.running.test_failures import QUESTIONS
 
 pytestmark = pytest.mark.live
 
