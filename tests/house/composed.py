@@ -1,5 +1,5 @@
-"""What compose.yaml and the Dockerfile say, as tests look at it: with the defaults of the variables,
-and with continued lines as one."""
+"""What compose.yaml and the Dockerfile say, as tests look at it: variables have their defaults, and
+continued lines are one."""
 
 from __future__ import annotations
 
