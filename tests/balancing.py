@@ -36,8 +36,7 @@ class Balancer(threading.Thread):
                 if server is None:
                     visitor.close()
                     continue
-                for pair in ((visitor, server), (server, visitor)):
-                    threading.Thread(target=_pass_on, args=pair, daemon=True).start()
+                threading.Thread(target=_join, args=(visitor, server), daemon=True).start()
 
     def _next(self) -> socket.socket | None:
         for _ in range(self._count):
@@ -48,6 +47,14 @@ class Balancer(threading.Thread):
     def close(self) -> None:
         self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
+
+
+def _join(visitor: socket.socket, server: socket.socket) -> None:
+    with visitor, server:
+        back = threading.Thread(target=_pass_on, args=(server, visitor), daemon=True)
+        back.start()
+        _pass_on(visitor, server)
+        back.join()
 
 
 def _pass_on(source: socket.socket, sink: socket.socket) -> None:

@@ -51,6 +51,8 @@ class Fault:
 
 def broker_fault(url: str) -> Fault | None:
     """None where it answers."""
+    if not is_whole(url):
+        return Fault(FORM, passing=False)
     try:
         with redis.Redis.from_url(
             url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=ONCE
@@ -66,6 +68,16 @@ def broker_fault(url: str) -> Fault | None:
         # Not its own words: they repeat what stands where the port should be.
         return Fault(FORM, passing=False)
     return None
+
+
+def is_whole(url: str) -> bool:
+    """A sign of the password that is not encoded ends the host, and what follows is no number."""
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme == "unix" or (parts.port or 1) and parts.path.strip("/").isdigit()
+    except ValueError:
+        return False
+    return bool(named or not parts.path.strip("/")) and not parts.fragment
 
 
 def interpret(told: str) -> Fault:
