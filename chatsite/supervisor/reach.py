@@ -74,10 +74,11 @@ def is_whole(url: str) -> bool:
     """A sign of the password that is not encoded ends the host, and what follows is no number."""
     try:
         parts = urlsplit(url)
-        named = parts.scheme == "unix" or (parts.port or 1) and parts.path.strip("/").isdigit()
+        parts.port  # noqa: B018 - it is read as a number only now
     except ValueError:
         return False
-    return bool(named or not parts.path.strip("/")) and not parts.fragment
+    database = parts.path.strip("/") or "0"
+    return not parts.fragment and (parts.scheme == "unix" or database.isdigit())
 
 
 def interpret(told: str) -> Fault:
