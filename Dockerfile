@@ -1,9 +1,10 @@
 # The images of compose.yaml, one target each: web, worker-cpu, worker-gpu. What a target installs is a
 # script in docker/.
 #
-# None of them has ever been built. What was checked instead: this file by a linter; docker/build-web.sh by
-# running it, docker/build-cpu.sh by one whole run and in each test run by configuring its sources, the
-# packages of docker/build-gpu.sh by resolving them. See tests/house/test_images.py.
+# None of them has ever been built. What was done instead: a linter reads this file; the tests run
+# docker/build-web.sh, configure the sources as docker/build-cpu.sh does, and find versions for all packages of
+# docker/build-gpu.sh; llama.cpp's kernels were compiled once with the flags of the CPU image, and the
+# starter model answered with those for any x86-64, for AVX2 and for AVX-512. llama.cpp for CUDA was not tried.
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS base

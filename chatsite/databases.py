@@ -14,6 +14,17 @@ FORM = (
 )
 # Seconds until a host that is silent, or a pool that is all in use, counts as trouble.
 PATIENCE = 5
+# A network that fails ends no connection. Here: what is sent is taken within that time, and where
+# nothing is said the other end is asked. There: a transaction of whom nothing is heard any more
+# keeps no row from the others. An `options` in the address takes the place of the last line.
+SILENCE: dict[str, Any] = {
+    "connect_timeout": PATIENCE,
+    "tcp_user_timeout": PATIENCE * 1000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "options": "-c idle_in_transaction_session_timeout=30s",
+}
 
 
 def configure(url: str, pool: int = 0) -> dict[str, Any]:
@@ -34,7 +45,7 @@ def configure(url: str, pool: int = 0) -> dict[str, Any]:
         raise SystemExit(FORM)
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host"}
     found = {name: parts.pop(key, "") for name, key in {**names, "PORT": "port"}.items()}
-    options = {"connect_timeout": PATIENCE, **parts}
+    options = {**SILENCE, **parts}
     if pool:
         # Given up soon and begun anew by whoever comes next: the pauses between tries double.
         times = {"timeout": PATIENCE, "reconnect_timeout": 3, "max_idle": 60}

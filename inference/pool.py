@@ -17,7 +17,7 @@ from typing import Any
 
 import redis
 
-from inference import board, duty, lease
+from inference import board, duty, lease, silence
 from inference.badge import Badge
 from inference.board import WorkerState
 from inference.budget import Budget
@@ -51,7 +51,9 @@ class Pool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = redis.Redis.from_url(settings.redis_url, socket_timeout=10)
+        self._client = redis.Redis.from_url(
+            settings.redis_url, **silence.options(settings.redis_url)
+        )
         self._budget = Budget(
             lambda: measure(settings.data_dir).memory_free, settings.memory_bytes, settings.turn_s
         )

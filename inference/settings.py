@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from inference.places import data_dir
 
@@ -53,10 +53,20 @@ def broker_url(redis_url: str) -> str:
     """The same server in the form that Celery wants: sockets are redis+socket:///path."""
     parts = urlsplit(redis_url)
     if parts.scheme != "unix":
-        return redis_url
+        return _by_port(parts)
     query = parts.query.replace("db=", "virtual_host=")
     # Not urlunsplit: it leaves the two slashes away for schemes that it does not know.
     return f"redis+socket://{parts.netloc}{parts.path}" + (f"?{query}" if query else "")
+
+
+def _by_port(parts: SplitResult) -> str:
+    """Celery takes the database from the path alone, and trusts any certificate unless told."""
+    given = dict(parse_qsl(parts.query))
+    kept = {name: value for name, value in given.items() if name.startswith("ssl_")}
+    if parts.scheme == "rediss":
+        kept.setdefault("ssl_cert_reqs", "required")
+    path = f"/{given['db']}" if "db" in given else parts.path
+    return parts._replace(path=path, query=urlencode(kept)).geturl()
 
 
 def read(environ: dict[str, str] | os._Environ[str]) -> Settings:

@@ -33,11 +33,11 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """The URL of a fresh server."""
+def server(folder: Path, largest: int | None = None) -> Iterator[str]:
+    """The URL of a fresh server, which may write files up to that size."""
     home = made(folder)
     try:
-        with started(folder, home):
+        with started(folder, home, largest=largest):
             yield url(home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -83,7 +83,11 @@ def made(folder: Path) -> Path:
 
 @contextmanager
 def started(
-    folder: Path, home: Path, port: int | None = None, tls: Certificate | None = None
+    folder: Path,
+    home: Path,
+    port: int | None = None,
+    tls: Certificate | None = None,
+    largest: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The server runs; it can be started again in the same home."""
     options = ["-k", str(home), "-F", "-c", f"listen_addresses={'127.0.0.1' if port else ''}"]
@@ -91,6 +95,7 @@ def started(
     if tls:
         options += encrypted(home, tls)
     run = [f"{folder}/postgres", "-D", str(home / "data"), *options]
+    run = [*(["prlimit", f"--fsize={largest}"] if largest else []), *run]
     with subprocess.Popen(run, stderr=subprocess.DEVNULL, user=user(), cwd=home) as process:
         try:
             wait(home, port or 5432)

@@ -27,6 +27,8 @@ from inference import client, stream
 log = logging.getLogger(__name__)
 # Seconds between two reads while tokens flow: what came in between travels as one frame.
 PACE = 0.03
+# Milliseconds that a read waits for something new: well below what counts as silence.
+WAIT = 2000
 # Seconds between two looks at the places in the queue.
 QUEUE_PACE = 1.0
 # Bytes on the disk below which it counts as full.
@@ -94,7 +96,7 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             self._begun = asyncio.Event()
-            self._client = connect_async(max_connections=16, socket_timeout=10)
+            self._client = connect_async(max_connections=16)
             self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._queue())]
 
     async def close(self) -> None:
@@ -176,9 +178,7 @@ class Hub:
             try:
                 # No tries of its own: after a failure the logs have to be looked at anew.
                 once = Retry(NoBackoff(), 0)
-                async with connect_async(
-                    single_connection_client=True, socket_timeout=15, retry=once
-                ) as reader:
+                async with connect_async(single_connection_client=True, retry=once) as reader:
                     self._reader_id = await reader.client_id()
                     await self._recover()
                     pause = 0.1
@@ -197,7 +197,8 @@ class Hub:
         self._note()
         starts = {key: min(f.last for f in group) for key, group in self._followers.items()}
         places: dict[Any, Any] = {key: f"{at}-{n}" for key, (at, n) in starts.items()}
-        answer: Any = await reader.xread({NOTICES: self._notice, **places}, block=5000, count=1000)
+        read = {NOTICES: self._notice, **places}
+        answer: Any = await reader.xread(read, block=WAIT, count=1000)
         for raw, entries in answer or ():
             key = raw.decode()
             if key == NOTICES:

@@ -29,11 +29,6 @@ def names() -> list[str]:
     return list(_known())
 
 
-def knows(name: str) -> bool:
-    """Whether there is such an engine here."""
-    return name in _known()
-
-
 def _known() -> dict[str, str]:
     extra = os.environ.get("CHATSITE_ENGINES", "")
     return ENGINES | dict(pair.split("=", 1) for pair in extra.split(",") if pair)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import redis
 
+from inference import silence
 from inference.library import border, fetch
 from inference.library.meter import Tell
 from inference.library.nouns import Errand, Landed, LibraryError
@@ -22,7 +23,8 @@ def run(errand: Errand, store: Store, report: Tell) -> Landed:
         return here.landed
     border.check_names(each.path for each in errand.files)
     folder = store.incoming(errand.id)
-    with redis.Redis.from_url(current().redis_url, socket_timeout=10) as broker:
+    url = current().redis_url
+    with redis.Redis.from_url(url, **silence.options(url)) as broker:
         source = Peers(errand, broker)
         source.start()
         fetch.run(errand, folder, report, source)

@@ -71,7 +71,7 @@ class Keyring:
         with self._lock:
             if time.monotonic() - self._asked > REMEMBERED:
                 try:
-                    told: tuple[int, int] = self._client.time()  # type: ignore[assignment]
+                    told: tuple[int, int] = self._client.time()
                 except redis.RedisError:
                     # It was not far from that a while ago.
                     if self._asked == float("-inf"):

@@ -3,6 +3,7 @@ reads."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +16,9 @@ import redis
 from inference import board
 from tests.live import Person, Site, alive
 from tests.office.services import Broker, Database
+from tests.running.judging import Total, judge
 from tests.running.reader import Reader
 from tests.running.talking import Logged, Said, log_position, read_log, say
-from tests.running.test_failures import Total, judge
 from tests.workers import Worker
 
 # Sequences that each worker computes at once: one of them may be left with all.
@@ -48,24 +49,23 @@ class Asked:
 class Office:
     """`site` has a worker of its own; `second` is another machine's."""
 
-    def __init__(self, root: Path, **env: str) -> None:
+    def __init__(self, root: Path, python: str | Path = sys.executable) -> None:
+        """`python` is the interpreter of the site; the second worker has that of the tests."""
         self.database, self.broker_server = Database(), Broker()
-        self.site = Site(**env)
-        self.second = Worker("", root / "second")
-        self._root, self._env = root, env
+        urls = {"DATABASE_URL": self.database.url, "REDIS_URL": self.broker_server.url}
+        self.site = Site(python=python, CHATSITE_SLOTS=SLOTS, **urls)
+        self.second = self.worker(root / "second")
 
-    def start(self, **options: Any) -> Office:
-        """`options` are the second worker's."""
+    def worker(self, data: Path) -> Worker:
+        """One more, not yet started."""
+        return Worker(self.broker_server.url, data, CHATSITE_SLOTS=SLOTS)
+
+    def start(self) -> Office:
         self.database.start()
         self.broker_server.start()
-        urls = {"DATABASE_URL": self.database.url, "REDIS_URL": self.broker_server.url}
-        self.site.env |= {**urls, "CHATSITE_SLOTS": SLOTS}
         self.broker = redis.Redis.from_url(self.broker_server.url)
         self.site.start()
-        env = {"CHATSITE_SLOTS": SLOTS, **self._env}
-        data = self._root / "second"
-        self.second = Worker(self.broker_server.url, data, **options, **env).start()
-        self.second.wait(self.broker)
+        self.second.start().wait(self.broker)
         self.alice = self.site.person("alice")
         self.key = self.site.manage("apikey", "alice", "--name", "tests").strip()
         return self

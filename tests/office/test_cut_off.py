@@ -19,8 +19,8 @@ from tests.office.network import Network, network
 from tests.office.office import SLOTS, Asked, Question, ask, finish, look, until
 from tests.office.services import Broker, Database
 from tests.office.steering import give_all, resting, workers_of
+from tests.running.judging import ROUNDS, Total
 from tests.running.talking import broker as connect
-from tests.running.test_failures import ROUNDS, Total
 from tests.workers import Worker
 
 pytestmark = pytest.mark.live

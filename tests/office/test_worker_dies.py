@@ -5,15 +5,18 @@ CHATSITE_FAILURE_ROUNDS=20 does it ten times for each engine; the default is onc
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
 
-from tests.office.office import Asked, Office, Question, ask, finish, look
-from tests.office.steering import give_all, workers_of
+from tests.office.office import Asked, Office, Question, ask, finish, look, until
+from tests.office.steering import give_all, resting, workers_of
+from tests.running.judging import ROUNDS, Total
 from tests.running.reference import Reference
 from tests.running.talking import STARTER
-from tests.running.test_failures import QUESTIONS, ROUNDS, Total
+from tests.running.test_failures import QUESTIONS
 
 pytestmark = pytest.mark.live
 
@@ -48,6 +51,23 @@ def test_with_real_weights(office: Office) -> None:
             compare(reference, total, each, alone)
     check(STARTER, total)
     assert total.differing == 0, total.remarks
+
+
+def test_its_engines_end_with_it(office: Office) -> None:
+    """The worker alone is killed: what it has started finds out by itself; on a machine of its own
+    nobody else would end it."""
+    first = office.first_name
+    office.second.wait(office.broker)
+    with resting(office.broker, first):
+        asked = ask(office.alice, ECHO[0])
+        asked.reader.wait_position(20)
+        assert office.second.engines()
+        os.kill(office.second.pid, signal.SIGKILL)
+    until(lambda: office.second.processes() == [], 10, "for the engines to end")
+    office.second.kill()
+    asked.reader.wait_end()
+    assert asked.reader.text.strip() == WORDS[0]
+    office.second.start().wait(office.broker)
 
 
 def lose_the_second(office: Office, questions: list[Question], total: Total) -> list[Asked]:

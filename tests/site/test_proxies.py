@@ -187,12 +187,12 @@ async def test_r14_a_forwarded_host_is_one_of_ours_or_refused(
     settings.ALLOWED_HOSTS = ["localhost", "chat.example.org"]
     _, key = await sync_to_async(keys.make_key)(alice)
     good = {**behind(), "X-Forwarded-Host": "chat.example.org", "X-Api-Key": key}
-    status, _, text = await ask(PROXY, "/v1/openapi.json", good)
+    status, _, text = await ask(PROXY, "/v1/schema", good)
     assert status == 200
     assert b"https://chat.example.org" in text
     status, _, _ = await ask(PROXY, "/healthz", {**behind(), "X-Forwarded-Host": "evil.test"})
     assert status == 400
-    status, _, text = await ask(STRANGER, "/v1/openapi.json", good)
+    status, _, text = await ask(STRANGER, "/v1/schema", good)
     assert b"chat.example.org" not in text
 
 

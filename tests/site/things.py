@@ -108,6 +108,10 @@ def delivery(_: User) -> Thing:
     return Thing((row.pk, "forget"))
 
 
+def machine(_: User) -> Thing:
+    return Thing(("drain",), [{"name": "box-1"}])
+
+
 def group(owner: User) -> Thing:
     row, _new = Group.objects.get_or_create(name="Readers")
     sent = {"name": owner.username, "names": owner.username}
@@ -158,10 +162,13 @@ ADMIN: dict[str, Maker] = {
     "models-enable": model,
     "models-load": model,
     "models-unload": model,
+    "models-places": model,
+    "models-copy": model,
     "models-try": model,
     "models-export": model,
     "models-delete": model,
     "models-trial": trial,
+    "machines-act": machine,
     "providers-one": provider,
     "providers-models": provider,
     "providers-delete": provider,

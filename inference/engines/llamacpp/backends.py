@@ -1,5 +1,5 @@
 """The kernels of llama.cpp, where they are libraries of their own: a build for any processor has
-some for each generation, and the best for this machine are loaded. Other builds have them inside."""
+some"""
 
 from __future__ import annotations
 

