@@ -145,7 +145,7 @@ DATABASES = {
     else databases.sqlite(SQLITE)
 }
 # Seconds for which each of the few threads that serve programs keeps its connection.
-CHATSITE_LINGER = 60
+DATABASE_LINGER = 60
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Without a Redis of one's own: the embedded Valkey that `up` starts for this data directory.
