@@ -92,6 +92,10 @@ ADVICE = (
         "root certificate file",
         f"The file that sslrootcert in {WHERE} names cannot be read.",
     ),
+    (
+        "SSL error",
+        f"TLS to PostgreSQL fails: sslrootcert in {WHERE} must name who signed its certificate.",
+    ),
     ("no pg_hba.conf entry", f"PostgreSQL lets this machine not in: see pg_hba.conf, and {WHERE}."),
     ("Connection refused", f"No PostgreSQL listens at {WHERE}."),
     ("could not translate host name", f"There is no host of the name in {WHERE}."),

@@ -65,7 +65,10 @@ class Forwarded:
         depth = 1
         while depth < len(chain) and self.trusts(chain[-depth]):
             depth += 1
-        told = {"client": [str(chain[-depth]), 0], "headers": [*scope["headers"], MARK]}
+        told: dict[str, Any] = {
+            "client": [str(chain[-depth]), 0],
+            "headers": [*scope["headers"], MARK],
+        }
         scheme = told_by(scope, b"x-forwarded-proto", depth)
         if scheme:
             secure = scheme.lower() in {b"https", b"wss"}

@@ -24,7 +24,7 @@ from inference.budget import Budget
 from inference.contract import TASKS
 from inference.duty import Duty
 from inference.engines import registry
-from inference.hardware import Verdicts, measure, processor
+from inference.hardware import Verdicts, has_amx, measure, processor
 from inference.library.errands import Errands
 from inference.library.serving import Serving
 from inference.library.survey import Survey
@@ -205,6 +205,7 @@ class Pool:
                 **self._survey.figures,
                 "disk_free": machine.disk_free,
                 "processor": processor(),
+                "amx": has_amx(),
             },
             measured=self._verdicts.speeds(),
             address=self._serving.address,

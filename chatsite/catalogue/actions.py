@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext_noop
 
 from chatsite.accounts.models import User
-from chatsite.catalogue import aliases, defaults, deliveries
+from chatsite.catalogue import aliases, defaults, deliveries, loads
 from chatsite.catalogue.errors import (
     AliasTakenError,
     BadNameError,
@@ -86,6 +86,8 @@ class Facts:
     defaults: dict[str, Any] = field(default_factory=dict)
     context_length: int | None = None
     slots: int | None = None
+    # Settings of a model that vLLM loads, see `loads`; None: it is no such model.
+    loading: dict[str, Any] | None = None
     # Nobody: everybody may use it.
     groups: Sequence[Group] = ()
     aliases: Sequence[str] = ()
@@ -109,6 +111,9 @@ def change(pk: int, facts: Facts) -> Model:
     limits = {"context_length": facts.context_length, "slots": facts.slots}
     kept = {name: value for name, value in model.settings.items() if name not in limits}
     model.settings = kept | defaults.check_settings(limits)
+    if facts.loading is not None:
+        others = {name: value for name, value in model.settings.items() if name not in loads.NAMES}
+        model.settings = others | loads.check(facts.loading)
     model.save()
     model.groups.set(facts.groups)
     old = [before] if before != model.name else []

@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -159,17 +159,23 @@ class ModelForm(PlainForm):
         )
 
 
-def model_form(model: Model, data: QueryDict | None = None) -> ModelForm:
-    """A model as the form shows it."""
+def model_form(
+    model: Model,
+    data: QueryDict | None = None,
+    kind: type[ModelForm] = ModelForm,
+    more: Mapping[str, Any] | None = None,
+) -> ModelForm:
+    """A model as the form shows it; `more`: values of the fields that this kind of form has."""
     values = {name: model.defaults.get(name) for name in PARAMETERS}
     told = {name: model.settings.get(name) for name in ("context_length", "slots")}
     plain = ("title", "description", "name", "enabled", "keep_loaded", "system_prompt", "nodes")
-    return ModelForm(
+    return kind(
         data,
         nodes=sorted({*machines.names(), *model.nodes}),
         initial={
             **values,
             **told,
+            **(more or {}),
             **{name: getattr(model, name) for name in plain},
             "stop": "\n".join(model.defaults.get("stop") or ()),
             "aliases": "\n".join(alias.name for alias in model.aliases.all()),

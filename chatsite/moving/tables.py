@@ -48,8 +48,8 @@ class Table:
 
     def rows(self, alias: str) -> Iterator[Row]:
         names = [field.attname for field in self.fields]
-        found = models.QuerySet(self.model, using=alias).order_by().values_list(*names)
-        return found.iterator(chunk_size=BATCH)
+        found: models.QuerySet[Any, Row] = models.QuerySet(self.model, using=alias)
+        return found.order_by().values_list(*names).iterator(chunk_size=BATCH)
 
 
 def tables() -> list[Table]:

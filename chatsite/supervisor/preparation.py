@@ -75,6 +75,8 @@ def collect(terminal: Terminal) -> None:
     root = Path(settings.STATIC_ROOT)
     stamp = root.parent / f".{root.name}-stamp"
     now = fingerprint()
+    # A web process on a machine of its own: nothing has been kept there yet.
+    root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (root.parent / f".{root.name}-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if root.is_dir() and stamp.is_file() and stamp.read_text() == now:

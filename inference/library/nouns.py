@@ -175,6 +175,8 @@ class Machine:
     disk_free: int = 0
     cores: int = 0
     processor: str = ""
+    # Whether it has units for matrices, in which vLLM is quick.
+    amx: bool = False
     bandwidth: float = 0.0
     rates: dict[str, float] = field(default_factory=dict)
     graphics: str = ""

@@ -74,14 +74,14 @@ class Load:
             text = f"{person.name} says {number} {uuid.uuid4().hex}"
             nonce = str(uuid.uuid4())
             fields = {"model": "echo", "nonce": nonce, "conversation": "", "text": text}
-            taken = self._persist(lambda fields=fields: say(person, fields))  # type: ignore[misc]
+            taken = self._persist(lambda fields=fields: say(person, fields))
             self.said[text] = taken is not None
 
     def _call(self) -> None:
         with OpenAI(base_url=f"{self._site.url}/v1", api_key=self._key, max_retries=0) as api:
             while not self._leaving.is_set():
                 text = f"call {uuid.uuid4().hex}"
-                answer = self._persist(lambda text=text: call(api, text))  # type: ignore[misc]
+                answer = self._persist(lambda text=text: call(api, text))
                 self.called[text] = answer or ""
 
     def _persist(self, attempt: Any) -> str | None:

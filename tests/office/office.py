@@ -52,8 +52,12 @@ class Office:
     def __init__(self, root: Path, python: str | Path = sys.executable) -> None:
         """`python` is the interpreter of the site; the second worker has that of the tests."""
         self.database, self.broker_server = Database(), Broker()
-        urls = {"DATABASE_URL": self.database.url, "REDIS_URL": self.broker_server.url}
-        self.site = Site(python=python, CHATSITE_SLOTS=SLOTS, **urls)
+        self.site = Site(
+            python=python,
+            CHATSITE_SLOTS=SLOTS,
+            DATABASE_URL=self.database.url,
+            REDIS_URL=self.broker_server.url,
+        )
         self.second = self.worker(root / "second")
 
     def worker(self, data: Path) -> Worker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from openai import OpenAI
@@ -74,8 +75,8 @@ def works(broker: redis.Redis, name: str) -> bool:
 def workers_of(broker: redis.Redis, asked: Sequence[Asked]) -> list[str]:
     """The names of those that claimed them last."""
     keys = [f"run:{each.said.generation}" for each in asked]
-    marks = [broker.hget(key, "worker") or b"" for key in keys]
-    return [bytes(mark).decode().partition("/")[0] for mark in marks]
+    marks: list[Any] = [broker.hget(key, "worker") or b"" for key in keys]
+    return [mark.decode().partition("/")[0] for mark in marks]
 
 
 def has_loaded(broker: redis.Redis, name: str, model: str) -> bool:

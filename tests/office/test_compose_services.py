@@ -93,6 +93,8 @@ class Composed:
         told = {
             key: value.replace("/run/secrets", str(self.secrets)) for key, value in told.items()
         }
+        if "CHATSITE_NODE_PORT" in told:
+            told["CHATSITE_NODE_PORT"] = "0"
         if "CHATSITE_PROXIES" in told:
             told["CHATSITE_PROXIES"] = "127.0.0.1"
         data = {"CHATSITE_DATA_DIR": str(self.root / name), "PYTHONUNBUFFERED": "1"}

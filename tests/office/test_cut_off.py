@@ -45,8 +45,9 @@ class Rooms:
         self.hosts = (net.machine("first"), net.machine("second"))
         self.database = Database(self.database_host.address, self.database_host.prefix)
         self.redis = Broker(self.redis_host.address, self.redis_host.prefix)
-        urls = {"DATABASE_URL": self.database.url, "REDIS_URL": self.redis.url}
-        self.site = Site(host=self.web.address, **urls)
+        self.site = Site(
+            host=self.web.address, DATABASE_URL=self.database.url, REDIS_URL=self.redis.url
+        )
         self.site.prefix = self.web.prefix
         self.site.url = f"http://{self.web.address}:{self.site.port}"
         self.workers = [

@@ -43,8 +43,7 @@ class Watch(threading.Thread):
                 found = Counter(
                     self.names[link.raddr.port]
                     for link in links
-                    if link.raddr
-                    and link.raddr.port in self.names
+                    if getattr(link.raddr, "port", None) in self.names
                     # One that is closing waits for nobody.
                     and link.status == psutil.CONN_ESTABLISHED
                 )

@@ -126,7 +126,7 @@ async def ask(peer: str, path: str, headers: Sent, body: str = "") -> tuple[int,
         "headers": [(name.lower().encode(), value.encode()) for name, value in names.items()],
     }
     application = Forwarded(asgi.http, PROXIES, https=False)
-    talk = ApplicationCommunicator(application, scope)
+    talk: Any = ApplicationCommunicator(application, scope)  # type: ignore[no-untyped-call]
     await talk.send_input({"type": "http.request", "body": body.encode()})
     start = await talk.receive_output(10)
     text = b""

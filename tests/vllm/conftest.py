@@ -18,8 +18,6 @@ from tests.workers import Worker
 if find_spec("vllm") is None:
     collect_ignore_glob = ["test_*.py"]
 HERE = Path(__file__).parent
-# Room for the KV cells of 100 short conversations, in GiB.
-SPACE = "1"
 ADD = """
 import json, os
 from chatsite.catalogue.models import Model
@@ -51,11 +49,13 @@ def office(safetensors: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         worker.start()
         with redis.Redis.from_url(url) as client:
             worker.wait(client)
-        add(product, "tiny", safetensors)
+        add(product, "tiny", safetensors, gpu_memory_utilization=0.25)
         yield product
     finally:
         if worker is not None:
             worker.remove()
+            # Seen where a test fails.
+            print(worker.log()[-10_000:])
         product.remove()
 
 

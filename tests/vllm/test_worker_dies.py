@@ -6,6 +6,8 @@ CHATSITE_FAILURE_ROUNDS=20 does it ten times; the default is once.
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,8 @@ import psutil
 import pytest
 
 from tests.live import alive
-from tests.office.office import Office, Question, finish, look
-from tests.office.steering import give_all, workers_of
+from tests.office.office import Office, Question, ask, finish, look, until
+from tests.office.steering import give_all, resting, workers_of
 from tests.running.judging import ROUNDS, Total
 from tests.vllm import environment
 from tests.vllm.conftest import add
@@ -51,7 +53,7 @@ def machines(
         made.start()
         third.start().wait(made.broker)
         # Two of them share this machine: each takes what it needs and no more.
-        add(made.site, MODEL, safetensors, context_length=1024)
+        add(made.site, MODEL, safetensors, context_length=1024, gpu_memory_utilization=0.2)
         yield made, third
         third.stop()
         assert third.processes() == []
@@ -87,4 +89,21 @@ def lose_the_second(office: Office, third: Worker, total: Total) -> None:
     # A continuation, not the beginning once more: `judge` has compared what was there.
     assert all(each.logged.text.startswith(each.seen) for each in asked)
     assert any(len(each.logged.tokens) > each.before for each in asked)
+    office.second.start().wait(office.broker)
+
+
+def test_its_processes_end_with_it(machines: tuple[Office, Worker]) -> None:
+    """The worker alone is killed: its engine and the processes of vLLM find out by themselves."""
+    office, third = machines
+    office.second.wait(office.broker)
+    with resting(office.broker, third.wait(office.broker)):
+        asked = ask(office.alice, QUESTIONS[0])
+        asked.reader.wait_position(10)
+        (engine,) = office.second.engines()
+        assert psutil.Process(engine).children(recursive=True)
+        os.kill(office.second.pid, signal.SIGKILL)
+    until(lambda: office.second.processes() == [], 10, "for the engine's processes to end")
+    office.second.kill()
+    asked.reader.wait_end()
+    assert asked.said.wait_closed() == "done"
     office.second.start().wait(office.broker)

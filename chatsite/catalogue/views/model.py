@@ -24,7 +24,8 @@ from chatsite.catalogue.errors import (
     PathError,
     Refused,
 )
-from chatsite.catalogue.model_forms import ModelForm, model_form
+from chatsite.catalogue.load_forms import form_of
+from chatsite.catalogue.model_forms import ModelForm
 from chatsite.catalogue.models import Model
 from chatsite.catalogue.views.models import fragment
 
@@ -40,8 +41,8 @@ def find(pk: int) -> Model:
 def model(request: HttpRequest, pk: int) -> HttpResponse:
     found = find(pk)
     if request.method != "POST":
-        return show(request, found, model_form(found))
-    form = model_form(found, request.POST)
+        return show(request, found, form_of(found))
+    form = form_of(found, request.POST)
     if form.is_valid():
         try:
             actions.change(pk, form.facts())
@@ -186,7 +187,7 @@ def export(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         deliveries.begin_export(person_of(request), found, path)
     except PathError as error:
-        return show(request, found, model_form(found), export_path=path, export_error=error.text)
+        return show(request, found, form_of(found), export_path=path, export_error=error.text)
     except Refused as error:
         messages.error(request, str(error.text))
         return redirect("models-one", pk)

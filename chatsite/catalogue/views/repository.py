@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from chatsite.accounts.access import admin_only, person_of
-from chatsite.catalogue import copies, deliveries, hub, library, picking, subjects, troubles
+from chatsite.catalogue import advice, copies, deliveries, hub, library, picking, subjects, troubles
 from chatsite.catalogue.errors import Refused
 from chatsite.catalogue.models import Model
 from chatsite.catalogue.views.adding import begun, machines, refused, told_of, unmeasured
@@ -103,6 +103,7 @@ def variants(request: HttpRequest) -> HttpResponse:
         ],
         "chosen": chosen(found, {**asked, "file": picked or asked.get("file", "")}, fits),
         "cards": cards,
+        "advice": advice.on_weights(found.variants, cards),
     }
     return render(request, "catalogue/variants.html", context)
 

@@ -64,7 +64,7 @@ def greet(terminal: Terminal, host: str, port: int) -> None:
     path = "/"
     if not get_user_model().objects.exists():
         path = "/setup"
-        if not is_loopback(host):
+        if address.others_come(host):
             token = salted_hmac("chatsite.setup", "first account").hexdigest()[:24]
             os.environ.setdefault("CHATSITE_SETUP_TOKEN", token)
             path += f"?token={os.environ['CHATSITE_SETUP_TOKEN']}"
