@@ -202,6 +202,7 @@ PARAMS = {
 }
 SERVERS = {
     "model_load_failed": (500, "The model could not be loaded on this site."),
+    "engine_missing": (500, "The engine of this model cannot be started on this site."),
     "model_too_large": (500, "The model needs more memory than this site has."),
     "model_missing": (503, "The model is no longer available on this site."),
     "engine_lost": (500, "The engine stopped several times while it wrote this answer."),

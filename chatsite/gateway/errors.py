@@ -14,6 +14,10 @@ SENTENCES = {
         "The model could not be loaded. It may need more memory than is free, or its file "
         "is damaged. Try a smaller model, or ask your admin."
     ),
+    "engine_missing": _(
+        "The engine of this model cannot be started: the machine lacks its program or a part of "
+        "it. Your admin finds the reason in the log of the worker."
+    ),
     "template_failed": _(
         "This model cannot read the conversation in this form: its chat template refuses "
         "it. Remove the system prompt, or choose another model."
