@@ -15,7 +15,7 @@ from openai import OpenAI
 from tests.live import ROOT, Site
 from tests.running.asking import HELLO, count, wait_idle
 from tests.vllm import environment
-from tests.vllm.conftest import ADD, broker_of
+from tests.vllm.serving import ADD, broker_of
 from tests.workers import Worker
 
 MODEL = "own"
