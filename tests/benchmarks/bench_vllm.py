@@ -38,12 +38,15 @@ PATIENCE = 240
 def measure(plan: Plan) -> Iterator[Figure]:
     environment.ensure()
     folder = weights.made()
-    with tempfile.TemporaryDirectory(prefix="bench-vllm-") as place, bare(folder) as theirs:
-        with site_with_worker(folder, Path(place)) as ours:
-            for url in (ours, theirs):
-                # The first answers compile and fill what later ones find.
-                load(url, plan.size(LENGTH))
-            yield from compare(plan, ours, theirs)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-vllm-") as place,
+        bare(folder) as theirs,
+        site_with_worker(folder, Path(place)) as ours,
+    ):
+        for url in (ours, theirs):
+            # The first answers find nothing ready.
+            load(url, plan.size(LENGTH))
+        yield from compare(plan, ours, theirs)
 
 
 def compare(plan: Plan, ours: str, theirs: str) -> Iterator[Figure]:
