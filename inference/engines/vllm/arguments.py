@@ -12,6 +12,8 @@ from inference.contract import ModelSpec
 from inference.engines.base import Setup
 from inference.hardware import vllm_on_processor
 
+# What vLLM's own sampling does not do, as vLLM looks it up.
+HABITS = "inference.engines.vllm.processor:Habits"
 # Answers at once where nobody planned.
 SLOTS = 32
 # Each token's likeliest ones that may be asked for.
@@ -19,12 +21,14 @@ LOGPROBS = 20
 # Of the graphics memory, what vLLM takes where the admin says nothing.
 SHARE = 0.9
 DTYPES = {"auto", "bfloat16", "float16", "float32"}
+# Ray: where a model spans machines.
+BACKENDS = {"mp", "ray"}
 SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
 def environ(on_cpu: bool) -> dict[str, str]:
     """What must stand in the environment before vLLM is imported, also for its own children."""
-    own = {
+    told = {
         # Nothing is asked of or told to anybody outside.
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
@@ -34,18 +38,22 @@ def environ(on_cpu: bool) -> dict[str, str]:
         # What strangers offer as plug-ins of vLLM is not loaded.
         "VLLM_PLUGINS": "",
         "VLLM_ALLOW_INSECURE_SERIALIZATION": "0",
-        # Its processes speak with each other on this machine alone.
-        "VLLM_HOST_IP": "127.0.0.1",
         "VLLM_LOOPBACK_IP": "127.0.0.1",
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    # Its processes speak with each other on this machine alone, as few of them as it can do with;
+    # where a model spans machines, an admin says otherwise.
+    usual = {"VLLM_HOST_IP": "127.0.0.1"}
     if on_cpu:
-        # One process less.
-        own["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    return own | {
-        name: os.environ[name] for name in ("VLLM_ENABLE_V1_MULTIPROCESSING",) if name in os.environ
-    }
+        usual["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    return told | {name: os.environ.get(name, value) for name, value in usual.items()}
+
+
+def has_habits() -> bool:
+    """Whether vLLM takes our part of the sampling: with graphics cards it computes by another
+    runner, for which it is not written."""
+    return vllm_on_processor()
 
 
 def slots(spec: ModelSpec, setup: Setup) -> int:
@@ -80,7 +88,7 @@ def arguments(path: Path, spec: ModelSpec, setup: Setup) -> dict[str, Any]:
         "disable_log_stats": True,
         "language_model_only": True,
         "structured_outputs_config": {"backend": "xgrammar"},
-        "logits_processors": ["inference.engines.vllm.processor:Habits"],
+        **({"logits_processors": [HABITS]} if has_habits() else {}),
         **_memory(settings, setup),
         **_parallel(settings),
         **_kernels(settings),
@@ -91,8 +99,8 @@ def _memory(settings: Mapping[str, Any], setup: Setup) -> dict[str, Any]:
     context = setup.context_length or _size(settings.get("context_length"))
     # -1: as long as the model was trained for, or as what is free allows.
     chosen: dict[str, Any] = {"max_model_len": context or -1}
-    if setup.kv_bytes:
-        chosen["kv_cache_memory_bytes"] = setup.kv_bytes
+    if cells := setup.kv_bytes or _size(settings.get("kv_cache_bytes")):
+        chosen["kv_cache_memory_bytes"] = cells
     share = settings.get("gpu_memory_utilization")
     sensible = isinstance(share, int | float) and 0 < share <= 1
     chosen["gpu_memory_utilization"] = float(share) if sensible else SHARE
@@ -102,7 +110,12 @@ def _memory(settings: Mapping[str, Any], setup: Setup) -> dict[str, Any]:
 
 
 def _parallel(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: size for name in SIZES if (size := _size(settings.get(name))) > 1}
+    chosen: dict[str, Any] = {
+        name: size for name in SIZES if (size := _size(settings.get(name))) > 1
+    }
+    if settings.get("distributed_executor_backend") in BACKENDS:
+        chosen["distributed_executor_backend"] = settings["distributed_executor_backend"]
+    return chosen
 
 
 def _kernels(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from inference.engines.vllm import arguments
 from inference.engines.vllm.answer import Answer
 from inference.engines.vllm.loading import Voice, reason
 from inference.engines.vllm.meter import Meter
-from inference.engines.vllm.sampling import extras, words
+from inference.engines.vllm.sampling import HABITS, extras, words
 from inference.engines.vllm.vocabulary import Vocabulary, template_of
 from inference.engines.weights import locate_folder
 from inference.hardware import vllm_on_processor
@@ -173,7 +173,12 @@ class VllmEngine:
     def _ask(self, answer: Answer) -> None:
         sampling, emitted = answer.job.request.sampling, answer.job.tokens
         chosen = words(sampling, self.vocab, emitted, answer.grammar)
-        chosen["extra_args"] = extras(sampling, emitted, answer.grammar) or None
+        more = extras(sampling, emitted, answer.grammar)
+        if more.keys() & HABITS and not arguments.has_habits():
+            kind = "parameter_unsupported" if "typical_p" in more else "answer_interrupted"
+            self._early.append(answer.end("error", self._room, {"kind": kind}))
+            return
+        chosen["extra_args"] = more or None
         running = Counter(other.user for other in self._answers.values())
         if not self._answers:
             self._meter.rest()
