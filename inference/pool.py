@@ -17,7 +17,7 @@ from typing import Any
 
 import redis
 
-from inference import board, duty, lease, silence
+from inference import board, descent, duty, lease, silence
 from inference.badge import Badge
 from inference.board import WorkerState
 from inference.budget import Budget
@@ -144,6 +144,7 @@ class Pool:
         """
         returned = False
         sweep(self._settings.data_dir)
+        descent.reap(self._settings.data_dir / "run" / "engines")
         while not self._ending.is_set():
             try:
                 if not returned:
@@ -214,8 +215,8 @@ class Pool:
 
 def can(engine: str) -> bool:
     """Whether what the engine needs is installed; nothing is imported for that."""
-    needed = NEEDS.get(engine)
-    return needed is None or importlib.util.find_spec(needed) is not None
+    needed = NEEDS.get(engine) or registry.package(engine)
+    return importlib.util.find_spec(needed) is not None
 
 
 def folders(models: Path) -> tuple[str, ...]:

@@ -226,7 +226,7 @@ class Host(threading.Thread):
         logged = self._link.reach(lambda: stream.load(self._link.client, claim.id))
         if logged.request is None or logged.ended:
             return self._refuse(claim, {"kind": "history_lost"})
-        return self._begin(claim, Job(logged.request, tuple(logged.tokens), claim.attempts))
+        return self._begin(claim, logged.job(claim.attempts))
 
     def _begin(self, claim: lease.Claim, job: Job) -> bool:
         spec, setup = job.request.model, None
@@ -327,8 +327,8 @@ class Host(threading.Thread):
         for run in self.book.runs.values():
             self.motor.add(run.keyed)
 
-    def _fail(self, kind: str) -> None:
-        self.book.fail({"kind": kind})
+    def _fail(self, error: dict[str, object]) -> None:
+        self.book.fail(error)
         self._end()
 
     # Keeping what it holds

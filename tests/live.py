@@ -109,8 +109,10 @@ class Site:
         data: Path | None = None,
         host: str = "127.0.0.1",
         python: str | Path = sys.executable,
+        options: tuple[str, ...] = (),
         **env: str,
     ) -> None:
+        self.options = options
         self.data = data or Path(tempfile.mkdtemp(prefix="chatsite-live-"))
         self.host = host
         self.python = str(python)
@@ -130,6 +132,7 @@ class Site:
     def launch(self) -> subprocess.Popen[bytes]:
         """Start `up` and do not wait for it."""
         options = ["--host", self.host, "--port", str(self.port), "--data-dir", str(self.data)]
+        options += self.options
         with (self.data / "up.log").open("ab") as output:
             self.up = subprocess.Popen(
                 [*self.prefix, self.python, str(ROOT / "manage.py"), "up", *options],

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from chatsite.catalogue.views import adding, files, machines, model, models, providers, repository
+from chatsite.catalogue.views import (
+    adding,
+    files,
+    machines,
+    model,
+    models,
+    own,
+    providers,
+    repository,
+)
 
 urlpatterns = [
     path("settings/models", models.overview, name="models"),
@@ -17,6 +26,8 @@ urlpatterns = [
     path("settings/models/repository/variants", repository.variants, name="models-variants"),
     path("settings/models/download", repository.download, name="models-download"),
     path("settings/models/file", files.from_file, name="models-file"),
+    path("settings/models/own", own.add, name="models-own"),
+    path("settings/models/<int:pk>/own", own.change, name="models-own-change"),
     path("settings/models/uploads", files.begin, name="models-upload"),
     path("settings/models/uploads/<str:key>", files.piece, name="models-upload-piece"),
     path("settings/models/deliveries/<uuid:pk>/<slug:act>", models.act, name="models-delivery"),

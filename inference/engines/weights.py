@@ -27,7 +27,7 @@ def locate(source: Mapping[str, str]) -> Path:
     return path
 
 
-def folder(source: Mapping[str, str]) -> Path:
+def locate_folder(source: Mapping[str, str]) -> Path:
     """The folder of a model whose weights are safetensors: {"path"} itself or a file in it, or that
     of {"store"} (folder/file)."""
     path = Path(source["path"]) if "path" in source else _stored(source.get("store", ""))

@@ -193,7 +193,9 @@ def test_only_the_site_is_open_to_the_network_as_it_comes() -> None:
 def test_workers_and_the_proxy_do_not_reach_the_database() -> None:
     assert composed.read()["networks"]["data"]["internal"] is True
     on = {
-        name for name, service in composed.services().items() if "data" in service.get("networks")
+        name
+        for name, service in composed.services().items()
+        if "data" in service.get("networks", ())
     }
     assert on == {"postgres", "prepare", "web", "steward"}
     assert composed.services()["postgres"]["networks"] == ["data"]

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.request import (
     BaseHandler,
     HTTPCookieProcessor,
@@ -31,7 +31,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from tests.house import composed
-from tests.live import PASSWORD, ROOT, Person, clean_environment, free_port
+from tests.live import PASSWORD, ROOT, Person, Site, clean_environment, free_port
 from tests.office.services import Database, Service
 from tests.running.asking import lack
 
@@ -190,7 +190,7 @@ def alice(office: Composed) -> Person:
     """The first account, made with the token that the web service's log shows."""
     token = TOKEN.search(office.log("web"))
     assert token, office.log("web")
-    person = Person(office, "alice")  # type: ignore[arg-type] - a site by its address alone
+    person = Person(cast("Site", office), "alice")  # of a site it takes the address alone
     person.opener = opener(office, HTTPCookieProcessor(person.jar))
     assert person.get("/setup").status == 403
     assert person.get(token[1]).status == 200

@@ -26,7 +26,7 @@ from tests.workers import Worker
 pytestmark = pytest.mark.live
 
 # For how many seconds a worker is cut off, and a service; longer than leases and timeouts are.
-LONG, SHORT = (30, 20) if ROUNDS > 2 else (16, 12)
+LONG, SHORT = (30, 20) if ROUNDS > 2 else (12, 9)
 # Seconds after which one that is back takes part again.
 BACK = 15.0
 # Seconds that somebody may have to wait for a page while a service is silent.

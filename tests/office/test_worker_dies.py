@@ -23,7 +23,7 @@ pytestmark = pytest.mark.live
 TIMES = max(1, ROUNDS // 2)
 # Seconds until somebody else writes on, where it has the model loaded.
 GAP = 10.0
-TOKENS = "60"
+TOKENS = "40"
 # An answer of the echo is its question.
 WORDS = [" ".join(f"{name}{n}" for n in range(250)) for name in ("red", "blue", "green", "grey")]
 ECHO = [Question("echo", text, {"max_tokens": "400"}) for text in WORDS]

@@ -90,6 +90,11 @@ def model(_: User) -> Thing:
     return Thing((row.pk,), [{}, sent])
 
 
+def own_model(_: User) -> Thing:
+    row, _new = Model.objects.get_or_create(name="own", engine="somebodys", source={})
+    return Thing((row.pk,), [{}, {"engine": "somebodys", "source": '{"path": "/mine"}'}])
+
+
 def trial(owner: User) -> Thing:
     return Thing((*model(owner).ids, "8b0d7a3e-0f8e-4c39-9a51-5b1a3f1f2c11"))
 
@@ -159,6 +164,7 @@ ADMIN: dict[str, Maker] = {
     "models-upload-piece": upload,
     "models-one": model,
     "models-state": model,
+    "models-own-change": own_model,
     "models-enable": model,
     "models-load": model,
     "models-unload": model,

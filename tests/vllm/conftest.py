@@ -3,7 +3,6 @@ Where vLLM is not installed nothing of this folder is collected."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,16 +12,12 @@ import redis
 
 from tests.live import Site
 from tests.vllm import environment, weights
+from tests.vllm.serving import add, broker_of
 from tests.workers import Worker
 
 if find_spec("vllm") is None:
     collect_ignore_glob = ["test_*.py"]
 HERE = Path(__file__).parent
-ADD = """
-import json, os
-from chatsite.catalogue.models import Model
-Model.objects.update_or_create(name=os.environ["NAME"], defaults=json.loads(os.environ["ROW"]))
-"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,7 +44,7 @@ def office(safetensors: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         worker.start()
         with redis.Redis.from_url(url) as client:
             worker.wait(client)
-        add(product, "tiny", safetensors, gpu_memory_utilization=0.25)
+        add(product, "tiny", safetensors)
         yield product
     finally:
         if worker is not None:
@@ -57,14 +52,3 @@ def office(safetensors: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             # Seen where a test fails.
             print(worker.log()[-10_000:])
         product.remove()
-
-
-def broker_of(site: Site) -> str:
-    code = "from django.conf import settings; print(settings.REDIS_URL)"
-    return site.shell(code).split()[-1]
-
-
-def add(site: Site, name: str, folder: Path, **settings: object) -> None:
-    """A model of the catalogue that vLLM runs."""
-    row = {"engine": "vllm", "source": {"path": str(folder)}, "settings": settings}
-    site.shell(ADD, NAME=name, ROW=json.dumps(row))

@@ -20,7 +20,7 @@ from tests.office.office import Office, Question, ask, finish, look, until
 from tests.office.steering import give_all, resting, workers_of
 from tests.running.judging import ROUNDS, Total
 from tests.vllm import environment
-from tests.vllm.conftest import add
+from tests.vllm.serving import add
 from tests.workers import Worker
 
 MODEL = "twice"

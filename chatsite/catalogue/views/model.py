@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from chatsite.accounts.access import admin_only, person_of
-from chatsite.catalogue import actions, aliases, copies, deliveries, showing, trials
+from chatsite.catalogue import actions, aliases, copies, deliveries, own, showing, trials
 from chatsite.catalogue.errors import (
     AliasTakenError,
     BadDefaultError,
@@ -75,6 +75,7 @@ def show(request: HttpRequest, found: Model, form: ModelForm, **more: Any) -> Ht
         "form": form,
         "line": showing.one(found),
         "spots": copies.spots(found),
+        "is_own": own.is_own(found),
         "frees": actions.freed_by(found),
         "example": f"/mnt/stick/{aliases.spell(found.name)}.tar",
         "exports": found.deliveries.filter(kind="export").order_by("-created")[:1],

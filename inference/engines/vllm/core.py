@@ -14,6 +14,7 @@ from typing import Any
 from vllm import AsyncEngineArgs, SamplingParams
 from vllm.inputs.engine import tokens_input
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.loggers import StatLoggerBase
@@ -46,7 +47,7 @@ class Core:
         # Kept, since a loop holds its tasks but loosely.
         self._tasks: dict[Any, asyncio.Task[None]] = {}
         # The thread outlives all that is computed: vLLM's processes end with the one that has
-        # started them (see children.py).
+        # started them (see inference/descent.py).
         self._thread = threading.Thread(target=self._run, name="vllm", daemon=True)
 
     def start(self, wait: Callable[[], None], pause: float = 0.5) -> None:
@@ -98,9 +99,12 @@ class Core:
             self._loop.run_forever()
 
     async def _load(self) -> None:
-        config = AsyncEngineArgs(**self._arguments).create_engine_config()
+        config = AsyncEngineArgs(**self._arguments).create_engine_config(
+            UsageContext.OPENAI_API_SERVER
+        )
         steps = config.scheduler_config
-        steps.scheduler_cls = ResumingAsyncScheduler if steps.async_scheduling else ResumingScheduler
+        both = ResumingScheduler, ResumingAsyncScheduler
+        steps.scheduler_cls = both[bool(steps.async_scheduling)]
         self._llm = AsyncLLM.from_vllm_config(config, stat_loggers=[self._logger])
         await self._llm.get_supported_tasks()
 

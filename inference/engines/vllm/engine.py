@@ -15,17 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inference import descent
 from inference.contract import Event, Finish, Job, ModelSpec, Progress, Request
 from inference.engines.base import Info, Setup
 from inference.engines.compiler import Compilation, Compiler, Refusal
 from inference.engines.vllm import arguments
 from inference.engines.vllm.answer import Answer
-from inference.engines.vllm.children import memory
 from inference.engines.vllm.loading import Voice, reason
 from inference.engines.vllm.meter import Meter
-from inference.engines.vllm.sampling import extras, words
+from inference.engines.vllm.sampling import HABITS, extras, words
 from inference.engines.vllm.vocabulary import Vocabulary, template_of
-from inference.engines.weights import folder
+from inference.engines.weights import locate_folder
+from inference.hardware import vllm_on_processor
 from inference.intake import Intake, TooLongError
 from inference.parse.writer import Writer
 from inference.prompt import PromptError
@@ -56,22 +57,22 @@ class VllmEngine:
         self._compiler: Compiler | None = None
 
     def load(self, spec: ModelSpec, setup: Setup, report: Callable[[float], None]) -> Info:
-        path = folder(spec.source)
+        path = locate_folder(spec.source)
         # Before anything of vLLM is imported, by itself or by its children.
-        os.environ.update(arguments.environ(arguments.on_cpu()))
+        os.environ.update(arguments.environ(vllm_on_processor()))
         chosen = arguments.arguments(path, spec, setup)
         voice, whole = Voice(), BASE + _size(path) + setup.kv_bytes
         try:
             module = importlib.import_module("inference.engines.vllm.core")
             self._core = module.Core(chosen, self._meter)
-            self._core.start(lambda: report(min(0.95, memory() / whole)))
+            self._core.start(lambda: report(_fraction(whole)))
         except Exception as error:
             # The reason stands in what the children said; their last words come a little later.
             time.sleep(0.2)
             raise reason(error, voice.text()) from error
         self._read(path)
         many = int(chosen.get("data_parallel_size", 1))
-        self._slots = many * (chosen["max_num_seqs"] * 4 // 5)
+        self._slots = many * arguments.slots(spec, setup)
         return Info(self._slots, self._room, many * int(chosen["max_num_seqs"]))
 
     def answer(self, request: Request) -> dict[str, Any]:
@@ -172,7 +173,12 @@ class VllmEngine:
     def _ask(self, answer: Answer) -> None:
         sampling, emitted = answer.job.request.sampling, answer.job.tokens
         chosen = words(sampling, self.vocab, emitted, answer.grammar)
-        chosen["extra_args"] = extras(sampling, emitted, answer.grammar) or None
+        more = extras(sampling, emitted, answer.grammar)
+        if more.keys() & HABITS and not arguments.has_habits():
+            kind = "parameter_unsupported" if "typical_p" in more else "answer_interrupted"
+            self._early.append(answer.end("error", self._room, {"kind": kind}))
+            return
+        chosen["extra_args"] = more or None
         running = Counter(other.user for other in self._answers.values())
         if not self._answers:
             self._meter.rest()
@@ -246,6 +252,11 @@ class VllmEngine:
         stats = {key: value for key, value in details.items() if isinstance(value, int)}
         error = {"kind": kind, **details}
         self._early.append(Finish(job.request.id, "error", error=error, stats=stats))
+
+
+def _fraction(whole: int) -> float:
+    """How far it is loaded, by the memory that is taken: vLLM tells nothing."""
+    return min(0.95, descent.memory(os.getpid())[0] / whole)
 
 
 def _size(path: Path) -> int:

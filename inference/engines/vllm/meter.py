@@ -53,8 +53,9 @@ class Meter:
         self._beaten, self._resting = time.monotonic(), True
 
     def hangs(self, least: float) -> bool:
-        """Whether no step was made for `least` seconds, or many times the slowest so far."""
-        patience = max(least, min(50 * self._slowest, 10 * least))
+        """Whether no step was made for `least` seconds, or many times the slowest so far; nobody
+        knows how long a first one takes."""
+        patience = max(least, min(50 * self._slowest or 10 * least, 10 * least))
         return time.monotonic() - self._beaten > patience
 
     def figures(self) -> dict[str, float]:

@@ -14,25 +14,34 @@ from vllm.v1.sample.logits_processor.interface import (
     MoveDirectionality,
 )
 
+from inference.engines.vllm.sampling import HABITS
+
 
 @dataclass(slots=True)
 class Habit:
     """What is added to the sampling of one answer."""
 
-    # The tokens that it has by now: those of before, and vLLM's own list, which grows.
+    # The prompt's tokens; how often those of the answer came before; and vLLM's own list of those
+    # that came since, which grows.
+    prompt: frozenset[int] = frozenset()
     before: Counter[int] = field(default_factory=Counter)
     since: list[int] = field(default_factory=list)
+    repetition: float = 1.0
     presence: float = 0.0
     frequency: float = 0.0
     typical: float = 1.0
 
     def change(self, logits: Any) -> None:
-        """In place; one row of the batch."""
+        """In place; one row of the batch. In vLLM's order."""
+        counts = self.before + Counter(token for token in self.since if token >= 0)
+        if self.repetition != 1:
+            seen = torch.tensor(sorted(self.prompt | counts.keys()), device=logits.device)
+            values, factor = logits[seen], self.repetition
+            logits[seen] = torch.where(values > 0, values / factor, values * factor)
         if self.presence or self.frequency:
-            counts = self.before + Counter(token for token in self.since if token >= 0)
             tokens = torch.tensor(list(counts), device=logits.device)
             often = torch.tensor(list(counts.values()), device=logits.device, dtype=logits.dtype)
-            logits[tokens] -= self.presence + self.frequency * often
+            logits[tokens] -= self.frequency * often + self.presence
         if self.typical < 1:
             keep_typical(logits, self.typical)
 
@@ -51,8 +60,8 @@ class Habits(LogitsProcessor):  # type: ignore[misc]
             return
         for row in batch_update.removed:
             self._rows.pop(row, None)
-        for row, params, _, output in batch_update.added:
-            self._put(row, habit(params.extra_args or {}, output))
+        for row, params, prompt, output in batch_update.added:
+            self._put(row, habit(params.extra_args or {}, prompt or [], output))
         for one, other, how in batch_update.moved:
             moved, replaced = self._rows.pop(one, None), self._rows.pop(other, None)
             self._put(other, moved)
@@ -70,13 +79,15 @@ class Habits(LogitsProcessor):  # type: ignore[misc]
             self._rows[row] = found
 
 
-def habit(extras: dict[str, Any], output: list[int]) -> Habit | None:
+def habit(extras: dict[str, Any], prompt: list[int], output: list[int]) -> Habit | None:
     """As `sampling.extras` wrote it down; None where there is nothing to add."""
-    if not extras.keys() & {"counts", "typical_p"}:
+    if not extras.keys() & HABITS:
         return None
     return Habit(
+        frozenset(prompt),
         Counter(dict(extras.get("counts", ()))),
         output,
+        extras.get("repetition", 1.0),
         extras.get("presence", 0.0),
         extras.get("frequency", 0.0),
         extras.get("typical_p", 1.0),

@@ -15,6 +15,8 @@ from inference.engines.vllm.vocabulary import Vocabulary
 HOTTEST, LOUDEST = 2.0, 2.0
 # A bias that nothing outweighs.
 STRONGEST = 100.0
+# Of `extras`, what processor.py does.
+HABITS = frozenset({"counts", "typical_p"})
 
 
 def words(
@@ -28,11 +30,8 @@ def words(
     most = sampling.max_tokens
     found: dict[str, Any] = {
         **_draw(sampling, done),
-        "repetition_penalty": sampling.repetition_penalty,
-        # Where an answer is resumed they are ours: vLLM knows nothing of what was emitted.
-        "presence_penalty": 0.0 if done else _within(sampling.presence_penalty, LOUDEST),
-        "frequency_penalty": 0.0 if done else _within(sampling.frequency_penalty, LOUDEST),
-        "logit_bias": _biases(sampling, vocab) or None,
+        **(_penalties(sampling) if not done else {}),
+        "logit_bias": _biases(sampling, vocab, endless=not ends) or None,
         "stop_token_ids": list(dict.fromkeys([*ends, *stops])),
         "max_tokens": None if most is None else max(1, most - done),
         "logprobs": sampling.logprobs,
@@ -53,13 +52,21 @@ def extras(sampling: Sampling, emitted: Sequence[int], grammar: str) -> dict[str
     found: dict[str, Any] = {}
     if emitted and grammar:
         found["emitted"] = list(emitted)
-    if emitted and (sampling.presence_penalty or sampling.frequency_penalty):
+    if emitted and sampling.penalizes:
+        # They are ours then: vLLM knows nothing of what was emitted.
         found["counts"] = [list(pair) for pair in Counter(emitted).items()]
-        found["presence"] = _within(sampling.presence_penalty, LOUDEST)
-        found["frequency"] = _within(sampling.frequency_penalty, LOUDEST)
+        found |= {name.removesuffix("_penalty"): v for name, v in _penalties(sampling).items()}
     if sampling.temperature > 0 and sampling.typical_p < 1:
         found["typical_p"] = sampling.typical_p
     return found
+
+
+def _penalties(sampling: Sampling) -> dict[str, float]:
+    return {
+        "repetition_penalty": sampling.repetition_penalty,
+        "presence_penalty": _within(sampling.presence_penalty, LOUDEST),
+        "frequency_penalty": _within(sampling.frequency_penalty, LOUDEST),
+    }
 
 
 def _draw(sampling: Sampling, done: int) -> dict[str, Any]:
@@ -83,9 +90,11 @@ def seed(number: int, done: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def _biases(sampling: Sampling, vocab: Vocabulary) -> dict[int, float]:
+def _biases(sampling: Sampling, vocab: Vocabulary, *, endless: bool) -> dict[int, float]:
     inside = {t: b for t, b in sampling.logit_bias.items() if 0 <= t < vocab.size}
-    return {token: _within(bias, STRONGEST) for token, bias in inside.items()}
+    biases = {token: _within(bias, STRONGEST) for token, bias in inside.items()}
+    # vLLM would go on behind an end, as in another turn.
+    return biases | (dict.fromkeys(vocab.ends, -STRONGEST) if endless else {})
 
 
 def _within(value: float, most: float) -> float:
