@@ -3,6 +3,7 @@ alone."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import Celery
@@ -31,6 +32,9 @@ app.conf.update(
 )
 
 
+# Two lines for each ring say nothing that the Hosts do not say better.
+for name in ("celery.worker.strategy", "celery.app.trace"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 pool = Pool(current())
 
 

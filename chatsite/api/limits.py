@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 from chatsite.api.errors import FINAL, ApiError
 from chatsite.gateway.models import Generation
@@ -10,21 +11,25 @@ from chatsite.metering import quotas
 from chatsite.metering.quotas import Gauge, OverQuotaError, Standing, Unit
 
 UNITS: tuple[Unit, ...] = ("requests", "tokens")
+# Where the caller of this request stood when it was let in.
+admitted: ContextVar[Standing | None] = ContextVar("admitted", default=None)
 
 
 def admit(user: int, key: int | None) -> bool:
     """Whether one more request is late; the refusal where that is what the admin wants."""
     try:
-        return quotas.admit(user, key).late
+        standing = quotas.admit(user, key)
     except OverQuotaError as refusal:
         raise refused(refusal.gauge, refusal.standing) from None
+    admitted.set(standing)
+    return standing.late
 
 
 def headers(rows: Sequence[Generation]) -> dict[str, str]:
     """What the answer to a call with these rows tells of its caller's limits."""
     if not rows:
         return {}
-    return told(quotas.look(rows[0].owner_id, rows[0].key_id))
+    return told(admitted.get() or quotas.look(rows[0].owner_id, rows[0].key_id))
 
 
 def told(standing: Standing) -> dict[str, str]:

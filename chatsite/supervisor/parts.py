@@ -52,11 +52,11 @@ def steward(manage: Path) -> Part:
     return Part("steward", command, lambda since: time.time() - since > 1)
 
 
-def worker_command(threads: int = 4) -> tuple[str, ...]:
-    """Threads, since engines are child processes already; the rest switches off what talks to other
-    workers, of which an engine room has no need."""
+def worker_command() -> tuple[str, ...]:
+    """No pool, since a ring is over at once: whoever works is a thread or a process of its own. The
+    rest switches off what talks to other workers, of which an engine room has no need."""
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-    pool = ("--pool=threads", f"--concurrency={threads}", "--queues=inference")
+    pool = ("--pool=solo", "--queues=inference")
     app = (sys.executable, "-m", "celery", "-A", "inference.worker", "worker")
     return (*app, *pool, *quiet, "--loglevel=INFO")
 

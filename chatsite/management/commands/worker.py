@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -17,11 +16,6 @@ class Command(BaseCommand):
     help = "Run models here for the site whose Redis is at REDIS_URL."
     requires_system_checks: list[str] = []
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--threads", type=int, default=4, help="how many rings are heard at once"
-        )
-
     def handle(self, *args: Any, **options: Any) -> None:
         """This process becomes the worker: the engine room has no use for Django."""
         if not os.environ.get("REDIS_URL"):
@@ -30,5 +24,5 @@ class Command(BaseCommand):
             )
             sys.exit(1)
         os.environ.setdefault("CHATSITE_DATA_DIR", str(settings.DATA_DIR))
-        command = parts.worker_command(options["threads"])
+        command = parts.worker_command()
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted

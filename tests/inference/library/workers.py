@@ -19,7 +19,7 @@ class Worker:
         self._log = (data / "worker.log").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "inference.worker", "worker",
-             "--pool=threads", "--concurrency=4", "--without-mingle", "--without-gossip"],
+             "--pool=solo", "--without-mingle", "--without-gossip"],
             cwd=ROOT,
             env=os.environ
             | {
