@@ -142,7 +142,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 # A connection that is used again may have been cut meanwhile.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # Seconds for which each of the few threads that serve programs keeps its connection.
-CHATSITE_LINGER = 60
+DATABASE_LINGER = 60
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Without a Redis of one's own: the embedded Valkey that `up` starts for this data directory.

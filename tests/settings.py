@@ -45,4 +45,4 @@ SERVESTATIC_USE_FINDERS = True
 # Looked up when they are asked for: every test client would go through all of them first.
 SERVESTATIC_AUTOREFRESH = True
 # Each test closes what it opened.
-CHATSITE_LINGER = 0
+DATABASE_LINGER = 0

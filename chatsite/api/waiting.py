@@ -75,7 +75,7 @@ def linger() -> None:
     """Let this thread's connections be used again by the next call; a broken one is closed."""
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None and not connection.in_atomic_block:
-            connection.close_at = time.monotonic() + settings.CHATSITE_LINGER
+            connection.close_at = time.monotonic() + settings.DATABASE_LINGER
             connection.close_if_unusable_or_obsolete()
 
 
