@@ -168,6 +168,13 @@ def test_a_machine_that_is_being_measured(alice_client: Client, broker: redis.Re
     assert "Not known" in shown
 
 
+def test_looking_again_asks_for_the_same(alice_client: Client, broker: redis.Redis) -> None:
+    """What is chosen comes along with each look: an address that had it as well would grow."""
+    Worker(broker)
+    shown = page(alice_client, f"{ADD}?context=4096&variant=a&variant=a")
+    assert re.findall(r'id="measuring" hx-get="([^"]*)"', shown) == [f"{ADD}?context=4096"]
+
+
 @pytest.mark.parametrize(
     ("typed", "query"),
     [
