@@ -65,7 +65,9 @@ def _make(home: Path) -> None:
     # Compiled at once: importing vLLM takes 6 s then instead of 14.
     install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python())]
     files = ["-r", str(PROJECT), "-r", str(WANTED), "-c", str(PINS), "--overrides", str(OVERRIDES)]
-    subprocess.run([*install, *_wheels(), *files, *_beside()], cwd=ROOT, check=True)
+    # A busy machine takes longer for a file than uv waits otherwise.
+    env = os.environ | {"UV_COMPILE_BYTECODE_TIMEOUT": "600"}
+    subprocess.run([*install, *_wheels(), *files, *_beside()], cwd=ROOT, env=env, check=True)
 
 
 def _wheels() -> list[str]:

@@ -23,6 +23,7 @@ from inference.engines.vllm import arguments
 from inference.engines.vllm.answer import Answer
 from inference.engines.vllm.loading import Voice, reason
 from inference.engines.vllm.meter import Meter
+from inference.engines.vllm.reasoning import behind
 from inference.engines.vllm.sampling import HABITS, extras, words
 from inference.engines.vllm.vocabulary import Vocabulary, template_of
 from inference.engines.weights import locate_folder
@@ -166,6 +167,9 @@ class VllmEngine:
     def _answer(self, job: Job, grammar: str) -> Answer:
         prompt, format = self.intake.read(job.request), self.intake.format_for(job.request)
         inside = format.opens_reasoning(prompt.text)
+        if grammar and inside and format.think:
+            # Reasoning is free: the form that was asked for is the answer's.
+            grammar = behind(grammar, format.think[1])
         tools = job.request.tools if job.request.tool_choice != "none" else ()
         writer = Writer(format, inside=inside, tools=tools, stop=job.request.sampling.stop)
         return Answer(job, prompt, writer, self.vocab, grammar)

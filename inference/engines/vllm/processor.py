@@ -46,7 +46,7 @@ class Habit:
             keep_typical(logits, self.typical)
 
 
-class Habits(LogitsProcessor):  # type: ignore[misc]
+class Habits(LogitsProcessor):
     """The habits of those in the batch that have any, by their rows."""
 
     def __init__(self, vllm_config: Any, device: Any, is_pin_memory: bool) -> None:
