@@ -14,6 +14,9 @@ from tests.live import Person, Site
 from tests.office.office import Asked, Question, ask, until
 from tests.running.asking import ENDLESS, said
 
+# Seconds that a load may take on a machine on which much else runs.
+LOAD = 180.0
+
 
 def give_all(
     site: Site, key: str, person: Person, questions: Sequence[Question], workers: tuple[str, str]
@@ -26,7 +29,7 @@ def give_all(
         with resting(broker, other):
             asked = [ask(person, question) for question in questions]
             for each in asked:
-                each.reader.wait_position(10)
+                each.reader.wait_position(10, LOAD)
         assert set(workers_of(broker, asked)) == {writer}
         assert has_loaded(broker, other, model)
     assert all(each.reader.end is None for each in asked), "they were over too soon"

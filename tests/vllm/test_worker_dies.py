@@ -17,7 +17,7 @@ import pytest
 
 from tests.live import alive
 from tests.office.office import Office, Question, ask, finish, look, until
-from tests.office.steering import give_all, resting, workers_of
+from tests.office.steering import LOAD, give_all, resting, workers_of
 from tests.running.judging import ROUNDS, Total
 from tests.vllm import environment
 from tests.vllm.serving import add
@@ -98,12 +98,12 @@ def test_its_processes_end_with_it(machines: tuple[Office, Worker]) -> None:
     office.second.wait(office.broker)
     with resting(office.broker, third.wait(office.broker)):
         asked = ask(office.alice, QUESTIONS[0])
-        asked.reader.wait_position(10)
+        asked.reader.wait_position(10, LOAD)
         (engine,) = office.second.engines()
         assert psutil.Process(engine).children(recursive=True)
         os.kill(office.second.pid, signal.SIGKILL)
     until(lambda: office.second.processes() == [], 10, "for the engine's processes to end")
     office.second.kill()
-    asked.reader.wait_end()
+    asked.reader.wait_end(LOAD)
     assert asked.said.wait_closed() == "done"
     office.second.start().wait(office.broker)
