@@ -126,6 +126,8 @@ async function reloadThread() {
     return;
   }
   if (html === null || composer.isSending() || composer.state().conversation !== conversation) return;
+  // Opened while this was fetched: what is typed there must stay.
+  if (thread.querySelector(".edit")) return;
   const fresh = shape(new DOMParser().parseFromString(html, "text/html"));
   const shown = shape(thread).slice(-fresh.length);
   if (fresh.join("|") === shown.join("|") && (fresh.length || !shown.length)) return;
