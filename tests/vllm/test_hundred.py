@@ -115,6 +115,8 @@ async def test_an_answer_is_an_object(calling: AsyncOpenAI) -> None:
 async def test_a_tool_is_called(calling: AsyncOpenAI, stream: bool) -> None:
     asked: Any = {"model": MODEL, "messages": said("How is the weather in Oslo?"), "seed": 3}
     asked |= {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 200}
+    # This small one would call again and again.
+    asked["parallel_tool_calls"] = False
     if stream:
         async with calling.chat.completions.stream(**asked) as events:
             async for _ in events:
