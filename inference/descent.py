@@ -17,20 +17,27 @@ import psutil
 
 log = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
+# In the environment: who starts processes.
+PARENT = "CHATSITE_ENGINE_PID"
 # Clocks are set while processes run, which moves the start times that are computed from them.
 DRIFT = 2.0
 
 
+def lead() -> None:
+    """For a process that will start others by multiprocessing: they are told whose they are."""
+    os.environ[PARENT] = str(os.getpid())
+
+
 def die_with_parent() -> None:
-    """For a process that another has started: the system ends it when the thread that did so
-    ends."""
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        # It was too late.
+    """For a process that multiprocessing has started: the system ends it when the thread that did
+    so ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    parent = int(os.environ.get(PARENT) or os.getppid())
+    if os.getppid() != parent and not _runs(parent):
+        # It has ended before this one could ask.
         os._exit(1)
+    lead()
 
 
 def end_group(leader: int) -> None:
@@ -88,6 +95,13 @@ def memory(leader: int) -> tuple[int, int]:
     return whole, mapped
 
 
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def _lives(pid: int, created: float) -> bool:
     try:
         process = psutil.Process(pid) if pid > 0 else None
@@ -102,5 +116,5 @@ def _left(leader: int, created: float) -> Iterator[psutil.Process]:
         with contextlib.suppress(psutil.Error, OSError):
             if os.getpgid(process.pid) != leader and process.pid != leader:
                 continue
-            if process.create_time() > created - DRIFT:
+            if process.create_time() > created - DRIFT and _runs(process.pid):
                 yield process

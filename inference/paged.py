@@ -36,9 +36,12 @@ class Weights:
         """LoadError where the config.json is none."""
         try:
             text = (folder / "config.json").read_bytes()[:LONGEST]
-            known = shapes.of_config(json.loads(text))
-        except (ValueError, TypeError, RecursionError):
-            raise LoadError(f"The config.json in {folder} cannot be read.") from None
+            config = json.loads(text)
+        except (ValueError, RecursionError):
+            config = None
+        if not isinstance(config, dict):
+            raise LoadError(f"The config.json in {folder} cannot be read.")
+        known = shapes.of_config(config)
         size = sum(each.stat().st_size for each in folder.glob("*.safetensors"))
         return cls(size, cache_bytes(known, 1), known.context_length)
 

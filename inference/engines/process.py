@@ -19,7 +19,7 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.contract import Event, Finish, Job, ModelSpec, Request, Tokens, pack
-from inference.descent import die_with_parent, end_group
+from inference.descent import die_with_parent, end_group, lead
 from inference.engines.base import Engine, Setup
 from inference.engines.registry import make
 
@@ -69,6 +69,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s engine %(message)s")
+    lead()
     pipe = Pipe()
     engine = start(pipe)
     if engine:

@@ -15,7 +15,7 @@ import redis
 
 from inference import board
 from tests.live import Person, Site, alive
-from tests.office.services import Broker, Database
+from tests.office.servers import Broker, Database
 from tests.running.judging import Total, judge
 from tests.running.reader import Reader
 from tests.running.talking import Logged, Said, log_position, read_log, say

@@ -32,7 +32,7 @@ from websockets.typing import Origin
 
 from tests.house import composed
 from tests.live import PASSWORD, ROOT, Person, Site, clean_environment, free_port
-from tests.office.services import Database, Service
+from tests.office.servers import Database, Service
 from tests.running.asking import lack
 
 pytestmark = pytest.mark.live

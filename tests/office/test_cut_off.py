@@ -17,7 +17,7 @@ from inference import board
 from tests.live import Site, alive
 from tests.office.network import Network, network
 from tests.office.office import SLOTS, Asked, Question, ask, finish, look, until
-from tests.office.services import Broker, Database
+from tests.office.servers import Broker, Database
 from tests.office.steering import give_all, resting, workers_of
 from tests.running.judging import ROUNDS, Total
 from tests.running.talking import broker as connect
