@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -93,6 +93,7 @@ def bare(folder: Path) -> Iterator[str]:
     """The address of a running `vllm serve`."""
     port = free_port()
     options = {
+        "--model": str(folder),
         "--host": "127.0.0.1",
         "--port": str(port),
         "--served-model-name": NAME,
@@ -100,12 +101,13 @@ def bare(folder: Path) -> Iterator[str]:
         "--max-num-seqs": str(SEATS),
     }
     words = [word for pair in options.items() for word in pair]
-    program = environment.python().with_name("vllm")
+    # What `vllm serve` starts; that command itself looks for a package of another name here.
+    program = [str(environment.python()), "-m", "vllm.entrypoints.openai.api_server"]
     quiet = ["--enforce-eager", "--disable-uvicorn-access-log", "--disable-log-stats"]
     own = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
     with tempfile.NamedTemporaryFile(prefix="vllm-serve-", suffix=".log") as log:
         process = subprocess.Popen(
-            [str(program), "serve", str(folder), *words, *quiet],
+            [*program, *words, *quiet],
             env={**os.environ, **own},
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -117,7 +119,8 @@ def bare(folder: Path) -> Iterator[str]:
             yield url
         finally:
             # Its engine is a process of its own.
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
