@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import psutil
 
+from chatsite.supervisor.parts import worker_command
 from tests.live import ROOT
 
 
 class Worker:
-    """As `manage.py worker` runs it, but for how it is called."""
+    """What `manage.py worker` becomes, with short leases."""
 
     def __init__(self, url: str, data: Path) -> None:
         self._log = (data / "worker.log").open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "inference.worker", "worker",
-             "--pool=solo", "--without-mingle", "--without-gossip"],
+            worker_command(),
             cwd=ROOT,
             env=os.environ
             | {
@@ -29,7 +28,7 @@ class Worker:
             },
             stdout=self._log,
             stderr=self._log,
-        )  # fmt: skip
+        )
 
     def children(self) -> list[psutil.Process]:
         """Processes that do errands, and what those started."""
