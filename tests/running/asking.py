@@ -39,7 +39,7 @@ def wait_idle(site: Site) -> None:
 
 
 def lack(reason: str) -> NoReturn:
-    """A program is missing. Where the tests have to be whole, that is a failure."""
+    """A program is missing, or a right. Where the tests have to be whole, that is a failure."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

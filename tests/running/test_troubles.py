@@ -18,6 +18,7 @@ import pytest
 from chatsite.supervisor import sockets
 from inference.engines.weights import locate
 from tests.live import ROOT, Person, Site
+from tests.running.asking import lack
 from tests.running.reader import Reader
 from tests.running.talking import STARTER, Logged, Said, log_position, read_log, say
 
@@ -282,7 +283,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("A small file system can only be mounted by root.")
+        lack("A small file system can only be mounted by root.")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
