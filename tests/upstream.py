@@ -46,8 +46,7 @@ class Upstream:
         self.left = threading.Event()
         # Models that wait for something wait for this.
         self.released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.upstream = self  # type: ignore[attr-defined]
         self.scheme = "http"
         if certificate:
@@ -74,6 +73,12 @@ class Upstream:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class Server(ThreadingHTTPServer):
+    # Tests send dozens at once; from a queue of five, the default, some would be thrown out.
+    request_queue_size = 128
+    daemon_threads = True
 
 
 class Handler(BaseHTTPRequestHandler):

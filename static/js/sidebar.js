@@ -74,15 +74,31 @@ export function focusSearch() {
   field.select();
 }
 
-/** The list changes under the hand of somebody who renames or opens a menu; it waits. */
+/** The list changes under the hand of somebody who renames, opens a menu or presses a link; it waits. */
 let refreshTimer = 0;
+let pressed = false;
 
-const inUse = () => Boolean(document.querySelector("#conversations form, #conversations details[open]"));
+const inUse = () =>
+  pressed || Boolean(document.querySelector("#conversations form, #conversations details[open]"));
+
+/** A link that is replaced between press and release is never clicked: the browser drops the click. */
+function watchPresses() {
+  byId("conversations").addEventListener("pointerdown", () => {
+    pressed = true;
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    // After the click, which follows the release.
+    document.addEventListener(end, () => setTimeout(() => (pressed = false)), { capture: true });
+  }
+}
+
+/** Nobody asked for it by hand. @param {any} requestConfig */
+const isRefresh = (requestConfig) => requestConfig.triggeringEvent?.type === "refresh";
 
 /** The answer of a refresh that was asked for before the hand was there waits, too. @param {Event} event */
 function guardList(event) {
   const { requestConfig, target } = /** @type {CustomEvent} */ (event).detail;
-  if (target?.id !== "conversations" || requestConfig.triggeringEvent?.type !== "refresh" || !inUse()) return;
+  if (target?.id !== "conversations" || !isRefresh(requestConfig) || !inUse()) return;
   event.preventDefault();
   refreshList();
 }
@@ -194,10 +210,10 @@ function offerPendingUndo() {
 
 let failed = 0;
 
-/** @param {CustomEvent} event */
+/** A refresh that fails, or that a page which is being left breaks off, is no news. @param {CustomEvent} event */
 function complainAboutList(event) {
-  const { elt, successful, xhr } = event.detail;
-  if (successful || elt.closest?.("#sidebar") === null) return;
+  const { elt, successful, xhr, requestConfig } = event.detail;
+  if (successful || isRefresh(requestConfig) || elt.closest?.("#sidebar") === null) return;
   failed += 1;
   toast(reasonOf(xhr), { ms: 6000 });
 }
@@ -317,6 +333,7 @@ export function start() {
   describeSides();
   linkRanges();
   offerPendingUndo();
+  watchPresses();
   document.addEventListener("click", clicked);
   byId("scrim").addEventListener("click", closeDrawer);
   for (const query of Object.values(narrow)) {

@@ -63,3 +63,41 @@ def test_deleted_and_brought_back(enter: Enter) -> None:
     window.in_sidebar(conversation).locator("a").click()
     expect(window.turns).to_have_count(2)
     assert window.shown() == ["not to be lost"] * 2
+
+
+def refresh(window: Window) -> None:
+    """What the socket's news and the end of an answer do."""
+    with window.page.expect_response(lambda answer: "/sidebar" in answer.url):
+        window.page.evaluate("() => htmx.trigger('#conversations', 'refresh')")
+
+
+def test_a_link_that_is_pressed_is_not_taken_away(enter: Enter) -> None:
+    window = enter()
+    window.say("pressed slowly")
+    window.wait_done()
+    conversation = window.conversation
+    window.open()
+    link = window.in_sidebar(conversation).locator("a")
+    link.hover()
+    window.page.mouse.down()
+    refresh(window)
+    window.page.wait_for_timeout(100)
+    window.page.mouse.up()
+    expect(window.page).to_have_url(re.compile(conversation))
+    expect(window.turns).to_have_count(2)
+
+
+def test_a_refresh_that_fails_is_no_news(enter: Enter) -> None:
+    """The list stays, and what a person does next works: deleting takes them to the empty page."""
+    window = enter()
+    window.say("stays in the list")
+    window.wait_done()
+    window.watch.allow("Failed to load resource.*500", "Failed to load resource.*404.*/thread/")
+    window.watch.allow("htmx:responseError|Response Status Error Code 500")
+    window.page.route("**/sidebar*", lambda route: route.fulfill(status=500))
+    refresh(window)
+    expect(window.in_sidebar()).to_be_visible()
+    expect(window.page.locator(".toast")).to_have_count(0)
+    window.page.unroute("**/sidebar*")
+    choose(window, "delete")
+    expect(window.page).to_have_url(re.compile("/chat/$"))

@@ -75,6 +75,7 @@ def test_a_conversation_in_chinese(enter: Enter) -> None:
     item.hover()
     item.locator("summary").click()
     item.locator('[data-action="delete"]').click()
+    expect(window.page).to_have_url(re.compile("/chat/$"))
     expect(window.page.locator(".toast")).to_be_visible()
     check_chinese(window)
 

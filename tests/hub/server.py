@@ -101,6 +101,7 @@ class Hub:
 
 
 class Server(ThreadingHTTPServer):
+    request_queue_size = 128
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
