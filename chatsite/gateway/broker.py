@@ -1,4 +1,4 @@
-"""This process's connections to Redis: one pool for sync code, one client for the event loop."""
+"""This process's connections to Redis: one pool for sync code, two clients for the event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.conf import settings
 from inference.client import SEEN
 
 # SEEN: after how many seconds of silence a worker counts as gone.
-__all__ = ["SEEN", "connect", "connect_async"]
+__all__ = ["SEEN", "connect", "connect_async", "share_async"]
 
 
 @cache
@@ -32,3 +32,12 @@ def connect() -> redis.Redis:
 def connect_async(**options: Any) -> redis.asyncio.Redis:
     """A client for the running event loop; its owner closes it."""
     return redis.asyncio.Redis.from_url(settings.REDIS_URL, **options)
+
+
+def share_async(connections: int) -> redis.asyncio.Redis:
+    """The same with so many connections at most. Where all are in use, who asks waits: redis-py's
+    usual pool would fail the next of a hundred calls that come at once."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        settings.REDIS_URL, max_connections=connections, timeout=5, socket_timeout=10
+    )
+    return redis.asyncio.Redis.from_pool(pool)
