@@ -116,6 +116,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self.unfollow({"generation": follower.id})
 
     async def queued(self, follower: Follower, place: Place) -> None:
+        if follower.reason:
+            await self._say(frames.stuck(follower.id, follower.reason, self.language))
+            return
         ahead, wait = place
         await self._say(frames.state(follower.id, "waiting", ahead=ahead, wait=wait))
 
