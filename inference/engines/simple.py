@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -133,7 +133,7 @@ class SimpleEngine:
                 said = error
         self._news.put((run, said))
 
-    def _pieces(self, run: _Run) -> Iterator[str]:
+    def _pieces(self, run: _Run) -> Generator[str]:
         request, sampling = run.request, run.request.sampling
         if run.ended or run.is_full:
             return

@@ -170,6 +170,6 @@ def scaled_site() -> Iterator[tuple[Site, Crew]]:
         crew = Crew(url, Path(tempfile.mkdtemp(dir=site.data)))
         yield site, crew
     finally:
-        if crew:
+        if crew is not None:
             crew.remove()
         site.remove()

@@ -42,8 +42,8 @@ def crowd(client: redis.Redis, count: int, users: int = 50) -> None:
     pipe = client.pipeline(transaction=False)
     pipe.delete("leases")
     for number in range(count):
-        told = {"user": f"u{number % users}", "model": MODEL.name if number % 2 else "other"}
-        pipe.hset(f"run:x{number}", mapping=told)
+        model = MODEL.name if number % 2 else "other"
+        pipe.hset(f"run:x{number}", mapping={"user": f"u{number % users}", "model": model})
         pipe.zadd("leases", {f"x{number}": (time.time() + 600) * 1000})
     pipe.execute()
 

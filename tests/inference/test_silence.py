@@ -58,7 +58,7 @@ def test_the_other_end_of_an_idle_connection_is_asked(valkey: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
         made = redis.Redis.from_url(url, **silence.options(url)).connection_pool.make_connection()
-        line = made._connect()
+        line = made._connect()  # type: ignore[attr-defined]
         assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == silence.IDLE
         line.close()

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pytest
@@ -56,7 +57,7 @@ def test_it_works(own: Site, alice: Person, client: OpenAI) -> None:
     answer = say(alice, "Count, please.", model="my-counting")
     assert answer.wait_closed(30) == "done"
     assert answer.saved() == NUMBERS
-    asked = {"model": "my-counting", "messages": said("Count."), "max_tokens": 5}
+    asked: dict[str, Any] = {"model": "my-counting", "messages": said("Count."), "max_tokens": 5}
     whole = client.chat.completions.create(**asked)
     assert whole.choices[0].message.content == "1 2 3 4 5"
     assert whole.choices[0].finish_reason == "length"

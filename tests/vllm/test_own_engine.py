@@ -19,10 +19,8 @@ from tests.vllm.serving import ADD, broker_of
 from tests.workers import Worker
 
 MODEL = "own"
-SETTINGS = {
-    "PYTHONPATH": str(ROOT / "docs" / "examples"),
-    "CHATSITE_ENGINES": "transformers=transformers_engine:TransformersEngine",
-}
+EXAMPLES = str(ROOT / "docs" / "examples")
+ENGINES = "transformers=transformers_engine:TransformersEngine"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +32,9 @@ def site(safetensors: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         product.start()
         url = broker_of(product)
         data = tmp_path_factory.mktemp("own-worker")
-        worker = Worker(url, data, python=environment.python(), **SETTINGS).start()
+        worker = Worker(
+            url, data, python=environment.python(), PYTHONPATH=EXAMPLES, CHATSITE_ENGINES=ENGINES
+        ).start()
         with redis.Redis.from_url(url) as client:
             worker.wait(client)
         row = {"engine": "transformers", "source": {"path": str(safetensors)}}

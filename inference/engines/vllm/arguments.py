@@ -102,8 +102,9 @@ def _memory(settings: Mapping[str, Any], setup: Setup) -> dict[str, Any]:
     if cells := setup.kv_bytes or _size(settings.get("kv_cache_bytes")):
         chosen["kv_cache_memory_bytes"] = cells
     share = settings.get("gpu_memory_utilization")
-    sensible = isinstance(share, int | float) and 0 < share <= 1
-    chosen["gpu_memory_utilization"] = float(share) if sensible else SHARE
+    if not isinstance(share, int | float) or not 0 < share <= 1:
+        share = SHARE
+    chosen["gpu_memory_utilization"] = float(share)
     if batched := _size(settings.get("max_num_batched_tokens")):
         chosen["max_num_batched_tokens"] = batched
     return chosen

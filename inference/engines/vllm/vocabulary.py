@@ -24,7 +24,7 @@ class Vocabulary:
     def __init__(self, tokenizer: Any, size: int, ends: Iterable[int]) -> None:
         """`tokenizer` is one of transformers' fast ones; NoLettersError for any other."""
         self._told = tokenizer
-        self._backend = getattr(tokenizer, "backend_tokenizer", None)
+        self._backend: Any = getattr(tokenizer, "backend_tokenizer", None)
         if self._backend is None:
             raise NoLettersError("It is no fast tokenizer.")
         self.size = size

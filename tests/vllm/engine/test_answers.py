@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,7 @@ def test_the_same_seed_draws_the_same(tiny: Driver) -> None:
 
 def test_what_is_drawn_from_can_be_narrowed(tiny: Driver) -> None:
     greedy = tiny.ask().tokens
+    narrow: list[dict[str, Any]]
     narrow = [{"top_k": 1}, {"top_p": 1e-6}, {"min_p": 1.0}, {"temperature": 0.001}]
     said = tiny.run(*(tiny.job(replace(HOT, seed=3, **each)) for each in narrow))
     assert [each.tokens for each in said] == [greedy] * len(narrow)
@@ -113,12 +115,12 @@ def test_penalties_end_repetition(tiny: Driver) -> None:
     say = (Message("user", "Repeat the word sea one hundred times."),)
     long = replace(GREEDY, max_tokens=60)
     plain = tiny.ask(long, say).tokens
-    for change in (
-        {"repetition_penalty": 1.5},
-        {"presence_penalty": 2.0},
-        {"frequency_penalty": 2.0},
+    for penal in (
+        replace(long, repetition_penalty=1.5),
+        replace(long, presence_penalty=2.0),
+        replace(long, frequency_penalty=2.0),
     ):
-        said = tiny.ask(replace(long, **change), say).tokens
+        said = tiny.ask(penal, say).tokens
         assert said != plain
         assert len(set(said)) / len(said) > len(set(plain)) / len(plain)
 

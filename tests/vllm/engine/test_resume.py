@@ -70,15 +70,15 @@ def test_a_form_that_cannot_go_on_ends_the_answer(tiny: Driver) -> None:
 
 
 def test_penalties_remember_what_was_said(tiny: Driver) -> None:
-    for change in (
-        {"presence_penalty": 1.5},
-        {"frequency_penalty": 1.2},
-        {"repetition_penalty": 1.4},
+    long = replace(GREEDY, max_tokens=40)
+    for penal in (
+        replace(long, presence_penalty=1.5),
+        replace(long, frequency_penalty=1.2),
+        replace(long, repetition_penalty=1.4),
     ):
-        penal = replace(GREEDY, max_tokens=40, **change)
         whole = tiny.ask(penal, SAY)
         rest = tiny.ask(penal, SAY, whole.tokens[:20])
-        assert whole.tokens[:20] + rest.tokens == whole.tokens, change
+        assert whole.tokens[:20] + rest.tokens == whole.tokens, penal
     both = replace(
         GREEDY, max_tokens=40, presence_penalty=0.7, frequency_penalty=0.6, repetition_penalty=1.2
     )
