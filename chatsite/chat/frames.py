@@ -68,11 +68,11 @@ def state(
     }
 
 
-def stuck(id: str, reason: Reason, language: str) -> Frame:
-    """It waits, and why nobody takes it."""
+def stuck(reason: Reason, language: str) -> Frame:
+    """What the state of one that waits says besides: why nobody takes it."""
     with translation.override(language):
         told = {"kind": reason.kind, "machine": reason.name, "message": explain_reason(reason)}
-    return state(id, "waiting") | {"reason": told}
+    return {"reason": told}
 
 
 def done(

@@ -59,7 +59,7 @@ def calling(site: Site) -> Iterator[OpenAI]:
 
 def test_it_works(calling: OpenAI) -> None:
     stream = calling.chat.completions.create(
-        model=MODEL, messages=HELLO, max_tokens=24, temperature=0, stream=True
+        model=MODEL, messages=HELLO, max_tokens=80, temperature=0, stream=True
     )
     choices = [choice for chunk in stream for choice in chunk.choices]
     pieces = [choice.delta.content for choice in choices if choice.delta.content]

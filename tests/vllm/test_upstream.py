@@ -47,13 +47,14 @@ class Server:
     def __init__(self, weights: Path, log: Path) -> None:
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
-        program = Path(sys.executable).parent / "vllm"
-        names = ("--served-model-name", THEIRS, "--api-key", KEY)
+        # What `vllm serve` starts; that command itself looks for a package of another name here.
+        program = (sys.executable, "-m", "vllm.entrypoints.openai.api_server")
+        names = ("--model", str(weights), "--served-model-name", THEIRS, "--api-key", KEY)
         where = ("--host", "127.0.0.1", "--port", str(self.port))
         self._log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [str(program), "serve", str(weights), *names, *where, *OPTIONS],
+                [*program, *names, *where, *OPTIONS],
                 env=os.environ | ENVIRON,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

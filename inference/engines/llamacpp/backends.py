@@ -1,5 +1,4 @@
-"""The kernels of llama.cpp, where they are libraries of their own: a build for any processor has
-some"""
+"""The kernels of llama.cpp, where they are libraries of their own: a build for any processor."""
 
 from __future__ import annotations
 

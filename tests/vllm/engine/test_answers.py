@@ -23,12 +23,12 @@ def test_it_works(tiny: Driver) -> None:
 
 
 def test_many_at_once_are_each_its_own(tiny: Driver) -> None:
-    cities = {"France": "Paris", "Italy": "Rome", "Japan": "Tokyo", "Germany": "Berlin"}
-    asked = [f"What is the capital of {country}?" for country in cities] * 2
-    said = tiny.run(*(tiny.job(messages=(Message("user", text),)) for text in asked))
-    assert [city in each.text for city, each in zip([*cities.values()] * 2, said, strict=True)] == (
-        [True] * 8
-    )
+    countries = ("France", "Italy", "Japan", "Germany")
+    asked = [(Message("user", f"What is the capital of {country}?"),) for country in countries]
+    alone = [tiny.ask(messages=each).text for each in asked]
+    assert "Tokyo" in alone[2]
+    together = tiny.run(*(tiny.job(messages=each) for each in asked * 2))
+    assert [each.text for each in together] == alone * 2
 
 
 def test_more_than_can_be_at_once_all_end(tiny: Driver) -> None:
