@@ -179,7 +179,8 @@ def test_the_one_that_has_it_loaded_is_first(pool: NewPool, broker: redis.Redis)
         asked = time.monotonic()
         other.ring("m")
         until(partial(tokens, broker, f"b{n}"))
-        assert time.monotonic() - asked < 0.25
+        # Whom the ring does not reach looks by itself after 1.5 s.
+        assert time.monotonic() - asked < 1.2
         assert holder(broker, f"b{n}") == first
         whole(broker, f"b{n}", 2)
 

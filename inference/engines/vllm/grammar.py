@@ -30,6 +30,10 @@ class GrammarTooComplexError(Exception):
     kind = "grammar_too_complex"
 
 
+class NothingFollowsError(Exception):
+    """Neither a token nor the end is allowed: an answer could not go on."""
+
+
 def compiler(tokenizer: Any, vocab_size: int, ends: Sequence[int]) -> Compiler:
     """Tries shapes for this vocabulary."""
     info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocab_size)
@@ -66,7 +70,10 @@ def _walk(gbnf: str, info: Any, ends: list[int]) -> None:
         matcher.fill_next_token_bitmask(mask)
         if time.thread_time() - begun > STEP:
             raise GrammarTooComplexError("A choice takes too long.")
-        allowed = np.setdiff1d(_allowed(mask, info.vocab_size), ends)
+        following = _allowed(mask, info.vocab_size)
+        if not len(following):
+            raise NothingFollowsError("It comes to a place where nothing may follow.")
+        allowed = np.setdiff1d(following, ends)
         if len(allowed):
             matcher.accept_token(int(chance.choice(allowed)))
         else:

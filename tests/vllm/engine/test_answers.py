@@ -112,15 +112,14 @@ def test_typical_sampling_keeps_what_is_as_likely_as_expected(tiny: Driver) -> N
 
 
 def test_penalties_end_repetition(tiny: Driver) -> None:
-    say = (Message("user", "Repeat the word sea one hundred times."),)
     long = replace(GREEDY, max_tokens=60)
-    plain = tiny.ask(long, say).tokens
+    plain = tiny.ask(long).tokens
     for penal in (
         replace(long, repetition_penalty=1.5),
         replace(long, presence_penalty=2.0),
         replace(long, frequency_penalty=2.0),
     ):
-        said = tiny.ask(penal, say).tokens
+        said = tiny.ask(penal).tokens
         assert said != plain
         assert len(set(said)) / len(said) > len(set(plain)) / len(plain)
 
