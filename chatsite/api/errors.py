@@ -11,6 +11,7 @@ from typing import Any
 from django.http import HttpResponse
 
 from chatsite.api import provider_errors
+from chatsite.outage import AWAY, RETRY
 
 
 class ApiError(Exception):
@@ -110,7 +111,12 @@ def unknown_address(path: str) -> ApiError:
     return ApiError(404, "unknown_url", f"There is nothing at {path[:200]}.")
 
 
-def broken() -> ApiError:
+def failed(error: Exception) -> ApiError:
+    """What nobody caught: said for what it is where only a part of the site is away."""
+    if isinstance(error, AWAY):
+        message = "The site cannot reach its database just now. Please try again."
+        headers = {"Retry-After": str(RETRY)}
+        return ApiError(503, "service_unavailable", message, headers=headers)
     return ApiError(500, "internal_error", "Something went wrong on this site. Please try again.")
 
 
