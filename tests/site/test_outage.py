@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.template.loader import get_template
 from django.test import Client
 
+from chatsite.accounts import keys
 from chatsite.accounts.models import User
 
 AWAY = "cannot reach its database"
@@ -61,10 +62,10 @@ def test_our_own_mistakes_stay_ours(monkeypatch: pytest.MonkeyPatch, bob_client:
 def test_programs_are_told_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch, client: Client, alice: User, path: str
 ) -> None:
-    lose(monkeypatch, "chatsite.api.access.holder", OperationalError("gone"))
+    lose(monkeypatch, "chatsite.api.access.keys.find_key", OperationalError("gone"))
     body = {"model": "echo", "messages": [{"role": "user", "content": "Hi"}]}
     send: dict[str, Any] = {"data": body, "content_type": "application/json"}
-    headers = {"Authorization": "Bearer sk-any"}
+    headers = {"Authorization": f"Bearer {keys.MARK}any"}
     answer = (
         client.get(path, headers=headers)
         if path.endswith("models")
