@@ -69,7 +69,7 @@ def test_other_forms(tiny: Driver, shape: Shape, expected: set[str] | None) -> N
 
 
 def test_any_json(tiny: Driver) -> None:
-    said = tiny.ask(replace(LONG, max_tokens=300), ASK, shape=Shape("json"))
+    said = tiny.ask(replace(LONG, max_tokens=120), ASK, shape=Shape("json"))
     assert said.text.startswith("{")
     if said.end.reason == "stop":
         assert isinstance(json.loads(said.text), dict)

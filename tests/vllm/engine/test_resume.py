@@ -55,8 +55,9 @@ def test_a_form_goes_on_where_it_was(tiny: Driver) -> None:
     whole = tiny.ask(long, ASK, shape=PERSON)
     json.loads(whole.text)
     spell = tiny.engine.vocab.piece
-    for cut in range(1, len(whole.tokens) + 1, 3):
-        rest = tiny.ask(long, ASK, whole.tokens[:cut], shape=PERSON)
+    cuts = range(1, len(whole.tokens) + 1, 3)
+    jobs = [tiny.job(long, ASK, whole.tokens[:cut], shape=PERSON) for cut in cuts]
+    for cut, rest in zip(cuts, tiny.run(*jobs), strict=True):
         text = b"".join(map(spell, whole.tokens[:cut] + rest.tokens)).decode()
         assert json.loads(text).keys() == {"name", "age", "tags"}
         assert rest.end.reason == "stop"
