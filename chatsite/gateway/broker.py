@@ -1,4 +1,4 @@
-"""This process's connections to Redis: one pool for sync code, one client for the event loop."""
+"""This process's connections to Redis: one pool for sync code, two clients for the event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inference import silence
 from inference.client import SEEN
 
 # SEEN: after how many seconds of silence a worker counts as gone.
-__all__ = ["SEEN", "connect", "connect_async"]
+__all__ = ["SEEN", "connect", "connect_async", "share_async"]
 
 
 @cache
@@ -33,3 +33,13 @@ def connect_async(**options: Any) -> redis.asyncio.Redis:
     """A client for the running event loop; its owner closes it."""
     patience = silence.options(settings.REDIS_URL)
     return redis.asyncio.Redis.from_url(settings.REDIS_URL, **{**patience, **options})
+
+
+def share_async(connections: int) -> redis.asyncio.Redis:
+    """The same with so many connections at most. Where all are in use, who asks waits: redis-py's
+    usual pool would fail the next of a hundred calls that come at once."""
+    patience = silence.options(settings.REDIS_URL)
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        settings.REDIS_URL, **patience, max_connections=connections, timeout=5
+    )
+    return redis.asyncio.Redis.from_pool(pool)

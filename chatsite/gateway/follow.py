@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from chatsite.gateway import stuck, whole
-from chatsite.gateway.broker import connect_async
+from chatsite.gateway.broker import connect_async, share_async
 from chatsite.gateway.notices import STREAM as NOTICES
 from inference import client, stream
 
@@ -33,6 +33,8 @@ WAIT = 2000
 QUEUE_PACE = 1.0
 # Bytes on the disk below which it counts as full.
 ROOM = 1 << 18
+# Those that look at tails and places, beside the one that reads.
+CONNECTIONS = 16
 # Seconds that one reader may hold up the others before it is let go.
 PATIENCE = 5.0
 EntryId = tuple[int, int]
@@ -96,7 +98,7 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             self._begun = asyncio.Event()
-            self._client = connect_async(max_connections=16)
+            self._client = share_async(CONNECTIONS)
             self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._queue())]
 
     async def close(self) -> None:

@@ -135,8 +135,9 @@ class Composed:
             lack("nginx is not installed.")
         text = (ROOT / "docker" / "nginx.conf").read_text()
         here = {
-            "/run/secrets": str(self.secrets),
+            # Before the other, whose new place lies in it.
             "/tmp": str(self.root),  # noqa: S108 - what stands in that file
+            "/run/secrets": str(self.secrets),
             "web:8000": f"127.0.0.1:{self.ports['web']}",
             "listen 8080": f"listen 127.0.0.1:{self.ports['http']}",
             "listen 8443": f"listen 127.0.0.1:{self.ports['https']}",
@@ -146,10 +147,11 @@ class Composed:
             text = text.replace(old, new)
         (self.root / "nginx.conf").write_text(text)
         command = [program, "-c", str(self.root / "nginx.conf"), "-g", "daemon off;"]
-        self.running["proxy"] = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        with (self.root / "proxy.log").open("ab") as log:
+            self.running["proxy"] = subprocess.Popen(command, stderr=log)
 
     def output(self) -> str:
-        return "\n".join(self.log(name)[-1500:] for name in self.running if name != "proxy")
+        return "\n".join(self.log(name)[-1500:] for name in self.running)
 
     def remove(self) -> None:
         for process in self.running.values():

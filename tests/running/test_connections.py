@@ -39,7 +39,11 @@ class Watch(threading.Thread):
     def run(self) -> None:
         while not self.over.wait(0.05):
             for part, pid in self.parts.items():
-                links = psutil.Process(pid).net_connections("tcp")
+                try:
+                    links = psutil.Process(pid).net_connections("tcp")
+                except psutil.NoSuchProcess:
+                    # The test has failed, and the site ends.
+                    return
                 found = Counter(
                     self.names[link.raddr.port]
                     for link in links

