@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.live
 TIMES = max(1, ROUNDS // 2)
 # Seconds until somebody else writes on, where it has the model loaded.
 GAP = 10.0
+# Until a lost lease is seen.
+LEASE = 6.0
 TOKENS = "40"
 # An answer of the echo is its question.
 WORDS = [" ".join(f"{name}{n}" for n in range(250)) for name in ("red", "blue", "green", "grey")]
@@ -49,7 +52,7 @@ def test_with_real_weights(office: Office) -> None:
     for _ in range(TIMES):
         for each, alone in zip(lose_the_second(office, REAL * 2, total), plain * 2, strict=True):
             compare(reference, total, each, alone)
-    check(STARTER, total)
+    check(STARTER, total, eight_fresh(office))
     assert total.differing == 0, total.remarks
 
 
@@ -85,6 +88,18 @@ def lose_the_second(office: Office, questions: list[Question], total: Total) -> 
     return asked
 
 
+def eight_fresh(office: Office) -> float:
+    """Seconds until each of eight new answers has begun, where nothing dies."""
+    began = time.monotonic()
+    texts = [f"{each.text} Be brief, please." for each in REAL * 2]
+    asked = [ask(office.alice, replace(REAL[0], text=text)) for text in texts]
+    for each in asked:
+        each.reader.wait_position(1)
+    seconds = time.monotonic() - began
+    finish(office.site, asked, Total(), began)
+    return seconds
+
+
 def compare(reference: Reference, total: Total, each: Asked, alone: Asked) -> None:
     """The same tokens as the undisturbed answer, or others from a near tie on."""
     one, other = alone.logged.tokens, each.logged.tokens
@@ -96,9 +111,10 @@ def compare(reference: Reference, total: Total, each: Asked, alone: Asked) -> No
     total.differing += not tie.near
 
 
-def check(model: str, total: Total) -> None:
+def check(model: str, total: Total, fresh: float = 0.0) -> None:
     gaps = sorted(total.gaps)
     print(f"\n{model}: {total.answers} answers, gap {gaps[len(gaps) // 2]:.1f} / {gaps[-1]:.1f} s")
     print(f"  lost {total.lost}, repeated {total.repeated}, {total.tied} of near ties")
     assert (total.lost, total.repeated, total.restarted) == (0, 0, 0), total.remarks
-    assert gaps[-1] <= GAP
+    # Beside the lease they need what new ones need: on a slow machine that alone is seconds.
+    assert gaps[-1] <= max(GAP, LEASE + 2 * fresh)
