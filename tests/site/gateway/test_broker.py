@@ -10,10 +10,11 @@ from chatsite.gateway.broker import share_async
 
 
 async def test_who_finds_no_connection_waits(broker: redis.Redis) -> None:
+    before = {each["id"] for each in broker.client_list()}
     client = share_async(2)
     try:
         asked = [client.blpop([f"none:{n}"], timeout=0.05) for n in range(12)]
         assert await asyncio.gather(*asked) == [None] * 12
-        assert len([each for each in broker.client_list() if each["cmd"] == "blpop"]) <= 2
+        assert len({each["id"] for each in broker.client_list()} - before) <= 2
     finally:
         await client.aclose()
