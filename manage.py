@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
-    if sys.argv[1:2] in (["up"], ["chat"]):
+    if sys.argv[1:2] in (["up"], ["chat"], ["move"]):
         choose_data(sys.argv[2:])
     from django.core.management import execute_from_command_line
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.sessions import SessionMiddlewareStack
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import path
 
@@ -21,6 +22,7 @@ from chatsite.api.handler import PATHS, ProgramHandler  # noqa: E402
 from chatsite.api.threads import FewThreads  # noqa: E402
 from chatsite.chat.consumers import ChatConsumer  # noqa: E402
 from chatsite.chat.origin import SameOrigin  # noqa: E402
+from chatsite.proxies import Forwarded  # noqa: E402
 from chatsite.wire import BoundedRequest  # noqa: E402
 
 
@@ -45,6 +47,8 @@ async def http(scope: dict[str, Any], receive: Any, send: Any) -> Any:
     return await answers(scope, receive, send)
 
 
-application = ProtocolTypeRouter(
-    {"http": http, "websocket": SameOrigin(SessionMiddlewareStack(sockets))}
+application = Forwarded(
+    ProtocolTypeRouter({"http": http, "websocket": SameOrigin(SessionMiddlewareStack(sockets))}),
+    settings.CHATSITE_PROXIES,
+    https=settings.CHATSITE_HTTPS,
 )

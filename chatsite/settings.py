@@ -15,7 +15,7 @@ import environ
 from csp import constants as csp
 from django.utils.translation import gettext_lazy as _
 
-from chatsite import hosts, logs
+from chatsite import databases, hosts, logs, proxies
 from chatsite.supervisor import sockets
 
 # Lets `ModelAdmin[Model]` and its like be written, which the strict types ask for.
@@ -58,6 +58,8 @@ DEBUG = env.bool("CHATSITE_DEBUG", default=False)
 CHATSITE_HOSTS = env.list("CHATSITE_HOSTS", default=[])
 CHATSITE_BIND = env.str("CHATSITE_BIND", default="")
 ALLOWED_HOSTS = hosts.known(CHATSITE_BIND, CHATSITE_HOSTS)
+# Whose word on a visitor's address, scheme and host is believed: addresses and networks.
+CHATSITE_PROXIES = proxies.named(env.list("CHATSITE_PROXIES", default=[]))
 # Whether a program on this machine may use /v1 without a key, as the first admin.
 CHATSITE_LOCAL_OWNER = env.bool(
     "CHATSITE_LOCAL_OWNER", default=bool(CHATSITE_BIND) and hosts.is_loopback(CHATSITE_BIND)
@@ -128,25 +130,27 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
-# Database. SQLite takes the write lock at BEGIN (IMMEDIATE): a read that becomes a write would
-# otherwise fail at once when another process writes, whatever the busy timeout.
+# How many connections a web process opens at most, to PostgreSQL and for its pages to Redis.
+CHATSITE_DATABASE_CONNECTIONS = env.int("CHATSITE_DATABASE_CONNECTIONS", default=16)
+CHATSITE_REDIS_CONNECTIONS = env.int("CHATSITE_REDIS_CONNECTIONS", default=32)
+DATABASE_URL = env.str("DATABASE_URL", default="")
+SQLITE = DATA_DIR / "db.sqlite3"
 DATABASES = {
-    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}"),
+    # Only the parts that `up` or `web` start are told where the site listens; commands have one
+    # thread and no use for a pool.
+    "default": databases.configure(
+        DATABASE_URL, pool=CHATSITE_DATABASE_CONNECTIONS if CHATSITE_BIND else 0
+    )
+    if DATABASE_URL
+    else databases.sqlite(SQLITE)
 }
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-# A connection that is used again may have been cut meanwhile.
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # Seconds for which each of the few threads that serve programs keeps its connection.
 DATABASE_LINGER = 60
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Without a Redis of one's own: the embedded Valkey that `up` starts for this data directory.
-REDIS_URL = env.str("REDIS_URL", default="") or f"unix://{sockets.broker(DATA_DIR)}"
+OWN_REDIS = env.str("REDIS_URL", default="")
+REDIS_URL = OWN_REDIS or f"unix://{sockets.broker(DATA_DIR)}"
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -175,8 +179,8 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 
 # Cookies are Secure on https only (the front door adds it per request): an office starts with
-# http://<LAN address>. CHATSITE_HTTPS is for a proxy in front that ends TLS and sets
-# X-Forwarded-Proto itself.
+# http://<LAN address>. CHATSITE_HTTPS says that everybody comes by https, through a proxy that ends
+# it: no header has to be believed for that.
 CHATSITE_HTTPS = env.bool("CHATSITE_HTTPS", default=False)
 SESSION_COOKIE_NAME = "chatsite_session"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
@@ -185,7 +189,6 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = CHATSITE_HTTPS
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 if CHATSITE_HTTPS:
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     CSRF_TRUSTED_ORIGINS = [f"https://{hosts.check(name)}" for name in CHATSITE_HOSTS]
 
 CONTENT_SECURITY_POLICY = {

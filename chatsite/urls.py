@@ -10,6 +10,7 @@ from django.views.i18n import JavaScriptCatalog
 from chatsite import health, metrics
 from chatsite.api.views import reference
 
+handler500 = "chatsite.outage.answer"
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

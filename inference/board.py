@@ -17,6 +17,9 @@ SEEN = 5
 # Seconds for which a word of an engine or a worker stands.
 STANDS = 10
 WORKERS, ENGINES = "workers", "engines"
+# All that were ever seen, by when they were seen last, and when each came first: for so many
+# seconds after they are gone.
+KNOWN, JOINED, REMEMBERED = "known", "joined", 14 * 24 * 3600
 # The models that are to be in memory always; and for how many seconds a wish to unload is heard.
 KEPT, HEARD = "kept", 60
 
@@ -63,14 +66,39 @@ class WorkerState:
     folders: tuple[str, ...] = ()
     # What was measured of its machine: the further fields of a Machine.
     machine: dict[str, Any] = field(default_factory=dict)
+    # Where other workers get its models from, as host:port; "": nowhere.
+    address: str = ""
     # Tokens per second that models have written here, by their names.
     measured: dict[str, float] = field(default_factory=dict)
+    # The product's version here and the protocol that it speaks; see inference.release.
+    product: str = ""
+    protocol: int = 1
+    # on, draining, drained, refused or off; see inference.duty.
+    duty: str = "on"
+    # Versions of the engines that are installed, by their packages.
+    builds: dict[str, str] = field(default_factory=dict)
+    # Bytes of the models in its folder, by their folders.
+    sizes: dict[str, int] = field(default_factory=dict)
+    # Models that it was asked for and cannot load.
+    lacks: tuple[str, ...] = ()
+    # Downloads and the like at work.
+    errands: int = 0
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
         known = _known(cls, json.loads(text))
-        lists = {name: tuple(known.get(name, ())) for name in ("engines", "folders")}
+        lists = {name: tuple(known.get(name, ())) for name in ("engines", "folders", "lacks")}
         return cls(**known | lists)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A worker as it was when it was seen last. Times in seconds since 1970."""
+
+    state: WorkerState
+    at: float
+    joined: float
+    lives: bool
 
 
 def post(client: redis.Redis, state: EngineState) -> None:
@@ -102,27 +130,53 @@ def greet(client: redis.Redis, state: WorkerState) -> None:
     """A worker lives; also forgets those that have been gone for long."""
     now = time.time()
     pipe = client.pipeline(transaction=False)
-    pipe.set(f"worker:{state.name}", json.dumps(asdict(state)), ex=STANDS)
-    pipe.zadd(WORKERS, {state.name: now})
+    pipe.set(f"worker:{state.name}", json.dumps(asdict(state)), ex=REMEMBERED)
+    for key in (WORKERS, KNOWN):
+        pipe.zadd(key, {state.name: now})
+    pipe.hsetnx(JOINED, state.name, str(now))
+    pipe.zremrangebyscore(KNOWN, 0, now - REMEMBERED)
     for key in (WORKERS, ENGINES):
         pipe.zremrangebyscore(key, 0, now - 12 * SEEN)
     pipe.execute()
 
 
-def part(client: redis.Redis, name: str) -> None:
-    """A worker ends."""
+def part(client: redis.Redis, state: WorkerState) -> None:
+    """A worker ends, of its own will."""
+    pipe = client.pipeline(transaction=False)
+    pipe.set(f"worker:{state.name}", json.dumps(asdict(state)), ex=REMEMBERED)
+    pipe.zrem(WORKERS, state.name)
+    pipe.execute()
+
+
+def forget(client: redis.Redis, name: str) -> None:
+    """Nobody expects this worker back; one that lives is known again within a second."""
     pipe = client.pipeline(transaction=False)
     pipe.delete(f"worker:{name}")
-    pipe.zrem(WORKERS, name)
+    for key in (WORKERS, KNOWN):
+        pipe.zrem(key, name)
+    pipe.hdel(JOINED, name)
     pipe.execute()
 
 
 def workers(client: redis.Redis) -> list[WorkerState]:
     """All that were seen within the last seconds, by name."""
-    names: Any = client.zrangebyscore(WORKERS, time.time() - SEEN, "+inf")
-    found: Any = client.mget([b"worker:" + name for name in names]) if names else []
-    states = [WorkerState.from_json(text) for text in found if text]
-    return sorted(states, key=lambda state: state.name)
+    return [seen.state for seen in roster(client) if seen.lives]
+
+
+def roster(client: redis.Redis) -> list[Seen]:
+    """All that are known, by name; also those that have gone."""
+    pipe = client.pipeline(transaction=False)
+    pipe.zrange(KNOWN, 0, -1, withscores=True)
+    pipe.zrangebyscore(WORKERS, time.time() - SEEN, "+inf")
+    pipe.hgetall(JOINED)
+    known, living, joined = pipe.execute()
+    found: Any = client.mget([b"worker:" + name for name, _ in known]) if known else []
+    seen = [
+        Seen(WorkerState.from_json(text), at, float(joined.get(name) or at), name in set(living))
+        for (name, at), text in zip(known, found, strict=True)
+        if text
+    ]
+    return sorted(seen, key=lambda each: each.state.name)
 
 
 def keep(client: redis.Redis, models: Iterable[str]) -> None:

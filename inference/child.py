@@ -14,9 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from inference.contract import Job, ModelSpec
+from inference.descent import end_group, note
 from inference.engines.base import Setup
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +48,8 @@ class Child:
                 stdout=subprocess.PIPE,
                 cwd=ROOT,
                 env={"PYTHONUNBUFFERED": "1", **os.environ},
+                # What it starts itself is found by that and ends with it.
+                process_group=0,
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -56,7 +57,7 @@ class Child:
         assert self._process.stdout
         self._in, self._out = self._process.stdin, self._process.stdout
         self._rest = b""
-        self._record = self._note(records)
+        self._record = note(records, self.pid)
 
     @property
     def pid(self) -> int:
@@ -67,7 +68,9 @@ class Child:
 
     def add(self, job: Job) -> None:
         request = job.request.to_json()
-        self._send({"add": {"request": request, "tokens": job.tokens, "attempt": job.attempt}})
+        told = {"tokens": job.tokens, "attempt": job.attempt}
+        told |= {"text": job.text, "reasoning": job.reasoning}
+        self._send({"add": {"request": request, **told}})
 
     def cancel(self, id: str) -> None:
         self._send({"cancel": id})
@@ -100,7 +103,8 @@ class Child:
 
     def end(self) -> None:
         """End it now and wait until it is gone."""
-        self._process.kill()
+        if self._process.returncode is None:
+            end_group(self.pid)
         self._process.wait()
         # What was not written any more is not missed.
         with contextlib.suppress(BrokenPipeError):
@@ -116,19 +120,17 @@ class Child:
             raise ChildDiedError(self._reap()) from None
 
     def _reap(self) -> int:
-        """Its exit status; native code that hangs while it ends gets no more time."""
-        try:
-            return self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+        """Its exit status; native code that hangs while it ends gets no more time, nor do the
+        processes that it has started."""
+        until = time.monotonic() + 5
+        while not self._ended() and time.monotonic() < until:
+            time.sleep(0.005)
+        if self._process.returncode is None:
+            end_group(self.pid)
+        return self._process.wait()
 
-    def _note(self, records: Path) -> Path:
-        """What `up` looks for to end a child that a killed worker left behind."""
-        record = records / f"{self.pid}.json"
-        # A full disk is no reason to do without an engine: its environment is marked, too.
-        with contextlib.suppress(OSError):
-            records.mkdir(parents=True, exist_ok=True)
-            created = psutil.Process(self.pid).create_time()
-            record.write_text(json.dumps({"pid": self.pid, "created": created}))
-        return record
+    def _ended(self) -> bool:
+        """Without waiting for it: its number stays its own."""
+        if self._process.returncode is not None:
+            return True
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

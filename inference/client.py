@@ -3,39 +3,57 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
 
-from inference import lease
+from inference import lease, placement
 from inference.board import (
     SEEN,
     EngineState,
+    Seen,
     WorkerState,
     ask_unload,
     engines,
+    forget,
     keep,
+    roster,
     workers,
 )
-from inference.contract import Finish
+from inference.contract import TASKS, Finish
+from inference.duty import place, rest, resting, resume
+from inference.placement import Reason
+from inference.release import OURS, announce
 
 # What the board tells belongs to what the site may ask.
 __all__ = [
+    "OURS",
     "QUEUE",
     "RING",
     "SEEN",
     "EngineState",
     "Place",
+    "Reason",
+    "Seen",
     "WorkerState",
+    "announce",
     "ask_places",
     "ask_unload",
     "cancel",
     "engines",
+    "forget",
+    "give_up",
     "keep",
+    "place",
     "places",
     "read_places",
+    "reasons",
+    "rest",
+    "resting",
+    "resume",
+    "roster",
     "workers",
 ]
 
@@ -47,6 +65,11 @@ def cancel(client: redis.Redis, id: str) -> str | None:
     """Stop a generation. The model to ring, "" where it is over, None where nobody knows it."""
     finish = json.dumps(asdict(Finish(id, "cancelled")))
     return lease.cancel(client, id, finish)
+
+
+def give_up(client: redis.Redis, id: str, error: dict[str, object]) -> bool:
+    """End what waits with an error; False where it does not wait any more."""
+    return lease.give_up(client, id, json.dumps(asdict(Finish(id, "error", error=error))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +101,14 @@ def places(client: redis.Redis, wanted: Sequence[tuple[str, str]]) -> list[Place
     pipe = client.pipeline(transaction=False)
     ask_places(pipe, wanted)
     return read_places(pipe.execute()[0])
+
+
+def reasons(client: redis.Redis, queues: Iterable[str]) -> dict[str, Reason]:
+    """Why nobody takes what waits in these queues, for those of which that is so."""
+    found, known = {}, roster(client)
+    for queue in queues:
+        ask = placement.look(client, queue.removesuffix(TASKS), queue)
+        reason = ask and placement.why(ask, known)
+        if reason:
+            found[queue] = reason
+    return found

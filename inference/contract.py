@@ -207,11 +207,14 @@ class Job:
     """A request as an engine gets it: with the tokens that are logged already (empty at first).
 
     `attempt` counts who had it since the last token: above 1 an engine may have begun with it.
+    `text` and `reasoning` are what readers have of it, for engines whose tokens nobody knows.
     """
 
     request: Request
     tokens: tuple[int, ...] = ()
     attempt: int = 1
+    text: str = ""
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
-from inference.contract import Message, Request, Task, ToolCall
+from inference.contract import Message, Request, Shape, Task, ToolCall
 from inference.parse.formats import HERMES, PLAIN, VERBATIM, Format, detect
+from inference.parse.shapes import either
 from inference.plain_tools import ToolsError, spell_out
 from inference.prompt import CHATML, PromptError, Template
 from inference.spelling import spell, told
@@ -90,6 +91,17 @@ class Intake:
             # It has no form of its own for calls.
             return replace(self.format, family=HERMES)
         return self.format
+
+    def shape_for(self, request: Request) -> Shape | None:
+        """The form of the answer; None where a call is wanted that cannot be forced."""
+        tools, choice, parallel = request.tools, request.tool_choice, request.parallel_tool_calls
+        format = self.format_for(request)
+        if request.must_call:
+            return format.call_shape(tools, choice, parallel)
+        if choice == "none" or request.shape.kind not in {"json", "schema"}:
+            return request.shape
+        call = format.call_shape(tools, "required", parallel)
+        return either(call, request.shape) if call else request.shape
 
     def read(self, request: Request) -> Prompt:
         """The prompt; raises PromptError, or TooLongError where it leaves no room for an

@@ -230,6 +230,22 @@ return ''
 )
 
 
+# id, end as JSON -> 1 where it waited and has ended with that
+GIVE_UP = Script(
+    _WAIT_AGAIN
+    + """
+local id, finish = unpack(ARGV)
+local run = redis.call('HMGET', 'run:'..id, 'model', 'status', 'position', 'created', 'first')
+if not run[1] or run[2] ~= 'waiting' then return 0 end
+redis.call('ZREM', 'waiting:'..run[1], id)
+redis.call('HSET', 'run:'..id, 'status', 'done')
+redis.call('XADD', 'gen:'..id, run[3]..'-*', 'end', finish,
+  'created', run[4] or now(), 'first', run[5] or now(), 'now', now())
+return 1
+"""
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A generation that this worker may write, until a higher fence exists."""
@@ -285,3 +301,8 @@ def cancel(client: redis.Redis, id: str, finish: str) -> str | None:
     """Ask for a stop. The model to ring, "" where it is over already, None where it is unknown."""
     answer: bytes | None = CANCEL(client, id, finish)
     return None if answer is None else answer.decode()
+
+
+def give_up(client: redis.Redis, id: str, finish: str) -> bool:
+    """End what waits and nobody takes; False where it does not wait."""
+    return bool(GIVE_UP(client, id, finish))

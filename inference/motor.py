@@ -3,15 +3,13 @@ request."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import statistics
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import psutil
-
+from inference import descent
 from inference.board import EngineState
 from inference.child import Child, ChildDiedError
 from inference.contract import Job, ModelSpec
@@ -153,14 +151,9 @@ class Motor:
 
     @property
     def memory(self) -> tuple[int, int]:
-        """The child's bytes in memory, and how many of them are mapped files, which the system
-        counts as free since they can be read again."""
-        child = self.child
-        with contextlib.suppress(psutil.Error):
-            if child:
-                known = psutil.Process(child.pid).memory_info()
-                return int(known.rss), int(getattr(known, "shared", 0))
-        return 0, 0
+        """The bytes of the child and its own in memory, and how many of them are mapped files,
+        which the system counts as free since they can be read again."""
+        return descent.memory(self.child.pid) if self.child else (0, 0)
 
     def state(self, worker: str, running: int) -> EngineState:
         """What is told of it; it must not be off."""

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from inference import fit, gguf
+from inference import fit, gguf, paged
 from inference.contract import ModelSpec
 from inference.engines.base import Setup
-from inference.engines.weights import locate
+from inference.engines.weights import locate, locate_folder
 from inference.fit import Plan, TooLargeError, Wishes
+from inference.paged import Weights
 from inference.settings import Settings
 
 # From a number of free bytes to a plan, or TooLargeError.
@@ -30,6 +31,10 @@ def draw(spec: ModelSpec, settings: Settings, disk_free: int) -> Draw:
     what they should be."""
     if spec.engine == "remote":
         return lambda _: Plan(Setup(slots=fit.whole(spec.settings.get("slots"))), 0, away=True)
+    if spec.engine == "vllm":
+        weights = Weights.of(locate_folder(spec.source))
+        asked = Wishes.of(spec.settings, settings.slots)
+        return lambda free: paged.plan(weights, free, asked, spec.settings)
     native = spec.engine.startswith("llamacpp")
     path = locate(spec.source) if native and spec.source else None
     if path is None or path.suffix != ".gguf":
@@ -37,11 +42,11 @@ def draw(spec: ModelSpec, settings: Settings, disk_free: int) -> Draw:
     header, wishes = gguf.read(path), Wishes.of(spec.settings, settings.slots)
     disk = settings.kv_disk_bytes
     disk = min(DISK, disk_free // 20) if disk is None else disk
-    folder = str(_folder(settings.data_dir, path)) if disk else ""
+    cache = str(_folder(settings.data_dir, path)) if disk else ""
 
     def plan(free: int) -> Plan:
         fitted = fit.plan(header, free, wishes)
-        return replace(fitted, setup=replace(fitted.setup, disk_bytes=disk, cache_dir=folder))
+        return replace(fitted, setup=replace(fitted.setup, disk_bytes=disk, cache_dir=cache))
 
     return plan
 

@@ -17,12 +17,13 @@ from typing import Any
 
 import redis
 
-from inference import board, lease, stream
+from inference import board, lease, placement, stream
 from inference.board import Wishes
 from inference.book import RENEWALS, Book, Run
 from inference.budget import Budget, ShortError
 from inference.child import ChildDiedError
 from inference.contract import TASKS, Finish, Job, ModelSpec, unpack
+from inference.duty import Duty
 from inference.engines.base import Info, LoadError, Setup
 from inference.fit import TooLargeError
 from inference.gguf import GgufError
@@ -31,6 +32,7 @@ from inference.link import Link
 from inference.motor import Motor
 from inference.plans import draw
 from inference.settings import Settings
+from inference.standing import Turns
 
 log = logging.getLogger(__name__)
 # Seconds between two looks at the queue where nobody rings.
@@ -47,7 +49,13 @@ class Host(threading.Thread):
     """The life of one model in this worker. `worker` is the mark that its claims carry."""
 
     def __init__(
-        self, model: str, settings: Settings, client: redis.Redis, worker: str, budget: Budget
+        self,
+        model: str,
+        settings: Settings,
+        client: redis.Redis,
+        worker: str,
+        budget: Budget,
+        duty: Duty | None = None,
     ) -> None:
         super().__init__(name=f"host-{model}", daemon=True)
         self.model = model
@@ -55,6 +63,8 @@ class Host(threading.Thread):
         self._settings = settings
         self._worker = worker
         self._budget = budget
+        self._duty = duty or Duty()
+        self._turns = Turns(model, worker.partition("/")[0])
         self._link = Link(client, model)
         self.book = Book(self._link, settings.lease_ms, self.motor.cancel)
         self._rung = False
@@ -67,6 +77,8 @@ class Host(threading.Thread):
         self._draining = False
         # Another model needs the memory: nothing new, and then off.
         self._left = False
+        # When the load began.
+        self._began = 0.0
         # When the engine's state was posted last; 0: nothing is posted.
         self._posted = 0.0
         # What an admin wishes; None until that was read for this engine.
@@ -104,6 +116,11 @@ class Host(threading.Thread):
     def _is_kept(self) -> bool:
         wishes = self._wishes
         return wishes is not None and wishes.kept
+
+    @property
+    def lacks(self) -> bool:
+        """It could not be loaded here, and others may be able to."""
+        return self._turns.lacks
 
     @property
     def used(self) -> float:
@@ -153,15 +170,16 @@ class Host(threading.Thread):
         if self.book.tasks >= self._tasks and time.monotonic() < self._task_look:
             return
         self._task_look = time.monotonic() + LOOK
-        while self.book.tasks < QUESTIONS and not self._left and not self._draining:
-            claim = self._claim(self.model + TASKS, 0, UNSHARED)
+        while self.book.tasks < QUESTIONS and not self._leaves and not self._draining:
+            queue = self.model + TASKS
+            claim = self._claim(queue, 0, UNSHARED) if self._is_mine(queue) else None
             if claim is None or not self._take(claim):
                 break
         self._tasks = self.book.tasks
 
     def _has_room(self) -> bool:
         self._draining = self._draining and bool(self.book.runs)
-        if self._left:
+        if self._leaves:
             return False
         if self.motor.child is None or self._draining:
             return not self.book.runs
@@ -169,8 +187,21 @@ class Host(threading.Thread):
         jobs = self.motor.info.jobs if self.motor.info else self.motor.planned
         return self.book.held < jobs
 
+    @property
+    def _leaves(self) -> bool:
+        """Nothing new, and off when nothing runs."""
+        return self._left or not self._duty.claims(self.model)
+
+    def _is_mine(self, queue: str) -> bool:
+        """Whether this worker is the one that loads it for what waits there."""
+        if self.motor.child:
+            return True
+        return self._link.reach(lambda: self._turns.is_mine(self._link.client, queue))
+
     def _claim_next(self) -> lease.Claim | None:
         """Beyond the slots only for users who have less than their share of them."""
+        if not self._is_mine(self.model):
+            return None
         held = self.book.held
         slots = self.motor.info.slots if self.motor.info else self.motor.planned
         return self._claim(self.model, held, slots)
@@ -195,7 +226,7 @@ class Host(threading.Thread):
         logged = self._link.reach(lambda: stream.load(self._link.client, claim.id))
         if logged.request is None or logged.ended:
             return self._refuse(claim, {"kind": "history_lost"})
-        return self._begin(claim, Job(logged.request, tuple(logged.tokens), claim.attempts))
+        return self._begin(claim, logged.job(claim.attempts))
 
     def _begin(self, claim: lease.Claim, job: Job) -> bool:
         spec, setup = job.request.model, None
@@ -213,6 +244,7 @@ class Host(threading.Thread):
         if run.position:
             log.info("%s: %s goes on after %s tokens.", self.model, run.id, run.position)
         if setup:
+            self._began = time.monotonic()
             self.motor.start(spec, setup)
         elif self.motor.info:
             self.motor.add(run.keyed)
@@ -228,10 +260,13 @@ class Host(threading.Thread):
             self._put_back(claim)
             return None
         except TooLargeError as large:
+            if self._leave_to_others():
+                self._put_back(claim)
+                return None
             sizes = {"needed_bytes": large.needed, "free_bytes": large.free}
             error = {"kind": large.kind, **sizes}
         except (GgufError, LoadError, OSError) as broken:
-            if self._is_elsewhere(spec):
+            if self._leave_to_others():
                 self._put_back(claim)
                 return None
             log.warning("%s cannot be loaded: %s", spec.name, broken)
@@ -241,15 +276,9 @@ class Host(threading.Thread):
         self.ring()
         return None
 
-    def _is_elsewhere(self, spec: ModelSpec) -> bool:
-        """Whether its files lie with another worker that lives, and not here."""
-        folder = str(spec.source.get("store") or "").partition("/")[0]
-        if not folder:
-            return False
-        workers = self._link.reach(lambda: board.workers(self._link.client))
-        name = self._worker.partition("/")[0]
-        having = {worker.name for worker in workers if folder in worker.folders}
-        return bool(having) and name not in having
+    def _leave_to_others(self) -> bool:
+        """Whether another worker can do what this one cannot."""
+        return self._link.reach(lambda: self._turns.give_up(self._link.client))
 
     def _refuse(self, claim: lease.Claim, error: dict[str, object]) -> bool:
         finish = Finish(claim.id, "error", error=error)
@@ -292,18 +321,22 @@ class Host(threading.Thread):
 
     def _ready(self, info: Info) -> None:
         self.book.keep_only(self.motor.ready(info))
+        took = time.monotonic() - self._began
+        self._link.reach(lambda: placement.measured(self._link.client, self.model, took))
         self._look = 0.0
         for run in self.book.runs.values():
             self.motor.add(run.keyed)
 
-    def _fail(self, kind: str) -> None:
-        self.book.fail({"kind": kind})
+    def _fail(self, error: dict[str, object]) -> None:
+        self.book.fail(error)
         self._end()
 
     # Keeping what it holds
 
     def _keep(self) -> None:
         self.book.renew(rung=self._rung)
+        if self._duty.hands_over and self.motor.child:
+            self._retreat()
         self._post()
         if self.motor.child is None:
             self._left = False
@@ -311,8 +344,8 @@ class Host(threading.Thread):
         if not self.book.runs:
             self.motor.rest()
             idle = 0 if self._is_kept else self._settings.idle_s
-            if self._left or (idle and time.monotonic() - self.book.used > idle):
-                why = "as somebody wants it" if self._left else "nobody uses it"
+            if self._leaves or (idle and time.monotonic() - self.book.used > idle):
+                why = "as somebody wants it" if self._leaves else "nobody uses it"
                 log.info("%s: unloaded, %s.", self.model, why)
                 self._unload()
         elif self.motor.hangs(self._link.returned):

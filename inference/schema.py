@@ -23,7 +23,7 @@ SPELLED = 256
 Rooted = tuple[str, dict[str, str]]
 
 BASE = {
-    "ws": r'| " " | "\n" [ \t]{0,20}',
+    "ws": r'"" | " " | "\n" [ \t]{0,20}',
     "hex": "[0-9a-fA-F]",
     "escape": r'["\\/bfnrt] | "u" ([0-9a-cA-CeEfF] hex hex hex | [dD] [0-7] hex hex'
     r' | [dD] [89abAB] hex hex "\\u" [dD] [c-fC-F] hex hex)',

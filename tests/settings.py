@@ -8,6 +8,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests import brokers
+from tests.live import free_port
+
 # The settings read the environment at import, so all of this comes before them.
 FOLDER = Path(tempfile.mkdtemp(prefix="chatsite-test-"))
 OWNER = os.getpid()
@@ -25,7 +28,12 @@ for name in [name for name in os.environ if name.startswith("CHATSITE_")]:
     if not name.startswith("CHATSITE_FAILURE_"):
         del os.environ[name]
 os.environ["CHATSITE_DATA_DIR"] = str(FOLDER)
-os.environ["REDIS_URL"] = f"unix://{FOLDER / 'valkey.sock'}"
+# With PostgreSQL the broker is an office's, too: a port and a password.
+os.environ["REDIS_URL"] = (
+    brokers.address(free_port())
+    if os.environ.get("DATABASE_URL", "").startswith("postgres")
+    else f"unix://{FOLDER / 'valkey.sock'}"
+)
 
 from chatsite.settings import *  # noqa: E402, F403 - Django reads every name
 from chatsite.settings import DATABASES  # noqa: E402

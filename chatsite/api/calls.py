@@ -25,10 +25,11 @@ from chatsite.api.waiting import hang_up
 from chatsite.catalogue import actions as catalogue
 from chatsite.catalogue.models import Model
 from chatsite.gateway import actions as gateway
-from chatsite.gateway import replay
-from chatsite.gateway.follow import Follower, hub
+from chatsite.gateway import replay, stuck
+from chatsite.gateway.follow import Follower, Place, hub
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import CallDelta, End, Entry, Logprob, Sampling
+from chatsite.gateway.stuck import Reason
 from chatsite.metering import repeats
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ PATIENCE = 30.0
 # Seconds for which an answer goes on when its last reader has left and promised, by an
 # Idempotency-Key, to ask again for the same.
 LINGER = 30.0
+# Seconds that a program waits for a model which no machine can run, before it is told so.
+STUCK = 60.0
 # The parameters by which an answer's form is asked for, where that is not response_format.
 FORMS = {"regex": "guided_regex", "choice": "guided_choice", "grammar": "guided_grammar"}
 # Stops that are under way: the event loop itself keeps no task alive.
@@ -75,9 +78,19 @@ class Choice:
     # Seconds in which the model was loaded for it, and when the loading began.
     loading: float = 0.0
     loads: float | None = None
+    # Since when nobody takes it, and why.
+    alone: float | None = None
+    reason: Reason | None = None
+
+    def note(self, reason: Reason | None) -> None:
+        """Why nobody takes it now; None where somebody can."""
+        if not (reason and self.reason):
+            self.alone = time.monotonic() if reason else None
+        self.reason = reason
 
     def read(self, entries: Sequence[Entry]) -> Piece:
         piece = Piece(self.number)
+        self.note(None)
         for entry in entries:
             self._clock(entry)
             if entry.tokens is not None and entry.position > self.position:
@@ -196,9 +209,12 @@ class Call:
         async def deliver(_: Follower, entries: Sequence[Entry]) -> None:
             self._news.put_nowait((choice.number, entries))
 
-        follower = Follower(choice.row.pk.hex, choice.row.model, deliver, ignore)
+        async def queued(follower: Follower, _: Place) -> None:
+            choice.note(follower.reason)
+
+        follower = Follower(choice.row.pk.hex, choice.row.model, deliver, queued)
         # The first entry is the request itself.
-        follower.last = (0, 1)
+        follower.last, follower.waiting = (0, 1), True
         # Before it follows: who leaves while it begins must leave nothing behind.
         self._followers.append(follower)
         while not await hub.follow(follower):
@@ -220,8 +236,15 @@ class Call:
             async with asyncio.timeout(seconds):
                 number, entries = await self._news.get()
         except TimeoutError:
+            await self._give_up()
             return None
         return self.choices[number].read(entries)
+
+    async def _give_up(self) -> None:
+        """Whose model no machine can run ends: a program cannot see why it waits."""
+        for choice in self.choices:
+            if choice.alone and choice.reason and time.monotonic() - choice.alone > STUCK:
+                await in_pool(partial(give_up, choice.row, choice.reason))
 
     def close(self) -> None:
         """Read no further; what has not ended is stopped at once, or a while after the last of
@@ -242,10 +265,6 @@ class Call:
             self._loop.call_later(LINGER, set_about, self._loop, leave)
 
 
-async def ignore(_: Follower, place: tuple[int, int | None]) -> None:
-    """Nobody is told how many wait before them."""
-
-
 def set_about(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
     """Do it in a thread; nobody waits for it."""
     task = loop.create_task(in_pool(work))
@@ -261,6 +280,13 @@ async def in_pool(work: Callable[[], None]) -> None:
             hang_up()
 
     await sync_to_async(done, thread_sensitive=False, executor=POOL)()
+
+
+def give_up(row: Generation, reason: Reason) -> None:
+    try:
+        stuck.give_up(row, reason)
+    except redis.RedisError:
+        log.warning("%s waits on: Redis does not answer.", row.pk)
 
 
 def stop_rows(rows: Sequence[Generation]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from django.http import HttpResponse
 
 from chatsite.api import provider_errors
+from chatsite.outage import AWAY, RETRY
 
 
 class ApiError(Exception):
@@ -110,7 +111,12 @@ def unknown_address(path: str) -> ApiError:
     return ApiError(404, "unknown_url", f"There is nothing at {path[:200]}.")
 
 
-def broken() -> ApiError:
+def failed(error: Exception) -> ApiError:
+    """What nobody caught: said for what it is where only a part of the site is away."""
+    if isinstance(error, AWAY):
+        message = "The site cannot reach its database just now. Please try again."
+        headers = {"Retry-After": str(RETRY)}
+        return ApiError(503, "service_unavailable", message, headers=headers)
     return ApiError(500, "internal_error", "Something went wrong on this site. Please try again.")
 
 
@@ -185,6 +191,7 @@ CLIENTS = {
         "This model cannot give vectors of so many dimensions. Leave it out to get whole ones."
     ),
     "bad_grammar": "The grammar of the answer's form cannot be used.",
+    "parameter_unsupported": "The engine of this model does not know one of the parameters.",
     "grammar_too_complex": "The schema or grammar of the answer's form is too complex.",
 }
 PARAMS = {
@@ -202,10 +209,22 @@ PARAMS = {
 }
 SERVERS = {
     "model_load_failed": (500, "The model could not be loaded on this site."),
+    "engine_missing": (500, "The engine of this model cannot be started on this site."),
+    "memory_short": (500, "The model with its settings needs more memory than there is."),
+    "model_unsupported": (500, "The engine on this site does not know this kind of model."),
+    "settings_refused": (500, "The engine on this site refuses the settings of this model."),
+    "answer_interrupted": (
+        500,
+        "The engine stopped while it wrote this answer, which cannot go on exactly there.",
+    ),
     "model_too_large": (500, "The model needs more memory than this site has."),
     "model_missing": (503, "The model is no longer available on this site."),
     "engine_lost": (500, "The engine stopped several times while it wrote this answer."),
     "storage_full": (503, "The disk of this site is full."),
     "history_lost": (500, "A part of this answer was lost."),
+    "no_worker": (503, "No machine of this site can run this model just now."),
+    "machine_gone": (503, "The machine of this site that has this model does not answer."),
+    "draining": (503, "The machine of this site that has this model is being serviced."),
+    "refused": (503, "The machine of this site that has this model needs an update."),
     **provider_errors.FAILURES,
 }

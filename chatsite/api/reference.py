@@ -192,7 +192,7 @@ FAILURES = (
         400,
         ["wrong_model", "bad_tokens", "bad_dimensions", "bad_prompt", "template_failed",
          "template_kwargs_refused", "tools_refused", "tool_choice_refused", "bad_schema",
-         "bad_grammar", "grammar_too_complex"],
+         "bad_grammar", "grammar_too_complex", "parameter_unsupported"],
         gettext_lazy("This model cannot do what was asked for."),
     ),
     Failure(
@@ -225,7 +225,8 @@ FAILURES = (
     Failure(
         500,
         ["internal_error", "engine_failed", "engine_lost", "model_load_failed", "model_too_large",
-         "history_lost", "remote_locked"],
+         "history_lost", "remote_locked", "engine_missing", "memory_short", "model_unsupported",
+         "settings_refused", "answer_interrupted"],
         gettext_lazy("Something broke on this site. A repeat of the same may not help."),
     ),
     Failure(
@@ -237,5 +238,10 @@ FAILURES = (
         503,
         ["service_unavailable", "overloaded", "model_missing", "storage_full"],
         gettext_lazy("The site cannot do it just now. Try again in a while."),
+    ),
+    Failure(
+        503,
+        ["no_worker", "machine_gone", "draining", "refused"],
+        gettext_lazy("No machine takes this model just now. The message says why."),
     ),
 )  # fmt: skip

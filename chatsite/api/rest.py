@@ -56,7 +56,7 @@ def translate(exc: Exception, view: APIView) -> errors.ApiError:
     if isinstance(exc, exceptions.APIException) and exc.status_code < 500:
         return errors.ApiError(exc.status_code, None, "The request cannot be read.")
     log.error("A call of the API failed.", exc_info=exc)
-    return errors.broken()
+    return errors.failed(exc)
 
 
 def caller_of(request: Request) -> Caller:

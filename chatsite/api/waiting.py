@@ -32,9 +32,9 @@ class WaitingView(View):
             response: HttpResponseBase = await self.handler(request)(request, *args, **kwargs)
         except errors.ApiError as error:
             response = self.refuse(error)
-        except Exception:
+        except Exception as error:
             log.exception("A call of the API failed.")
-            response = self.refuse(errors.broken())
+            response = self.refuse(errors.failed(error))
         response.headers["X-Request-Id"] = f"req_{uuid.uuid4().hex}"
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext_noop
 
 from chatsite.accounts.models import User
-from chatsite.catalogue import aliases, defaults, deliveries
+from chatsite.catalogue import aliases, defaults, deliveries, loads
 from chatsite.catalogue.errors import (
     AliasTakenError,
     BadNameError,
@@ -81,9 +81,13 @@ class Facts:
     system_prompt: str = ""
     enabled: bool = True
     keep_loaded: bool = False
+    # Names of the workers that may load it; none: any.
+    nodes: Sequence[str] = ()
     defaults: dict[str, Any] = field(default_factory=dict)
     context_length: int | None = None
     slots: int | None = None
+    # Settings of a model that vLLM loads, see `loads`; None: it is no such model.
+    loading: dict[str, Any] | None = None
     # Nobody: everybody may use it.
     groups: Sequence[Group] = ()
     aliases: Sequence[str] = ()
@@ -102,10 +106,14 @@ def change(pk: int, facts: Facts) -> Model:
         raise ModelNameTakenError(model.name)
     for name in ("title", "description", "system_prompt", "enabled", "keep_loaded"):
         setattr(model, name, getattr(facts, name))
+    model.nodes = list(facts.nodes)
     model.defaults = defaults.check(facts.defaults)
     limits = {"context_length": facts.context_length, "slots": facts.slots}
     kept = {name: value for name, value in model.settings.items() if name not in limits}
     model.settings = kept | defaults.check_settings(limits)
+    if facts.loading is not None:
+        others = {name: value for name, value in model.settings.items() if name not in loads.NAMES}
+        model.settings = others | loads.check(facts.loading)
     model.save()
     model.groups.set(facts.groups)
     old = [before] if before != model.name else []

@@ -3,9 +3,9 @@ them a worker does; this room enters errands, hears how they stand, and makes mo
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -16,8 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from chatsite.accounts.models import User
-from chatsite.catalogue import hub, landing
-from chatsite.catalogue.aliases import spell
+from chatsite.catalogue import homes, hub, landing
 from chatsite.catalogue.errors import (
     HereAlreadyError,
     NotHereError,
@@ -26,6 +25,7 @@ from chatsite.catalogue.errors import (
     WrongStateError,
 )
 from chatsite.catalogue.models import Delivery, Model
+from chatsite.catalogue.subjects import folder_of, storable, subject
 from chatsite.gateway import engines, library, notices
 from chatsite.gateway.library import Errand, ErrandState, FileRef, LibraryError, Variant
 
@@ -103,7 +103,25 @@ def begin_export(user: User | None, model: Model, path: str) -> Delivery:
         files=model.landed.get("files") or [],
         total=model.size,
         about=landing.manifest(model),
-        node=model.node,
+        node=homes.home(model),
+        model=model,
+    )
+
+
+def begin_copy(user: User | None, model: Model, node: str, source: str) -> Delivery:
+    """Bring a model's files to the worker `node` from `source`; see `copies`."""
+    return _begin(
+        user,
+        Kind.COPY,
+        title=str(model),
+        repo=model.repo,
+        revision=model.revision,
+        quant=model.quant[:40],
+        folder=model.folder,
+        files=model.landed.get("files") or [],
+        total=model.size,
+        about={"licence": model.licence, "source": source},
+        node=node,
         model=model,
     )
 
@@ -113,15 +131,13 @@ def begin_removal(model: Model, user: User | None = None) -> int:
     this will free. It is called in the transaction that deletes the row."""
     if not model.folder or shared(model):
         return 0
-    _begin(
-        user,
-        Kind.REMOVE,
-        title=str(model),
-        folder=model.folder,
-        total=model.size,
-        about={"name": model.name},
-        node=model.node,
-    )
+    for row in Delivery.objects.live().filter(kind=Kind.COPY, folder=model.folder):
+        cancel(row.pk)
+    first, *more = homes.homes(model)
+    fields = {"title": str(model), "folder": model.folder, "total": model.size}
+    _begin(user, Kind.REMOVE, about={"name": model.name}, node=first, **fields)
+    for node in more:
+        _begin(user, Kind.REMOVE, about={"name": model.name, "copy": True}, node=node, **fields)
     return model.size
 
 
@@ -135,6 +151,8 @@ def _begin(user: User | None, kind: Delivery.Kind, **fields: Any) -> Delivery:
     row = Delivery(kind=kind, asked_by=user, **storable(fields))
     row.title = row.title[:300]
     row.subject = subject(row)
+    if leaving := _leaving(row):
+        raise UnderwayError(leaving)
     try:
         with transaction.atomic():
             row.save()
@@ -145,20 +163,12 @@ def _begin(user: User | None, kind: Delivery.Kind, **fields: Any) -> Delivery:
     return row
 
 
-def folder_of(repo: str, revision: str, variant: Variant) -> str:
-    """Where a variant lies: readable, and another for each. No part of a name becomes a path. A
-    quantization may be there twice, for two models of one repository."""
-    paths = [each.path for each in variant.files]
-    whole = hashlib.sha256("\n".join([repo, revision, *paths]).encode()).hexdigest()
-    parts = (spell(repo)[:80], spell(variant.quant)[:20], whole[:12])
-    return "-".join(part for part in parts if part)
-
-
-def subject(row: Delivery) -> str:
-    """What a delivery is about: one live one of each. A folder is fetched or removed, by turns."""
-    about = [row.folder] if row.folder else [row.url or row.path, row.node]
-    written = [row.path] if row.kind == Kind.EXPORT else []
-    return hashlib.sha256("\n".join([*about, *written]).encode()).hexdigest()
+def _leaving(row: Delivery) -> UUID | None:
+    """A removal of the files that this one is to bring: it would take them as well."""
+    if row.kind not in (Kind.DOWNLOAD, Kind.COPY) or not row.folder:
+        return None
+    removals = Delivery.objects.live().filter(kind=Kind.REMOVE, folder=row.folder)
+    return removals.values_list("pk", flat=True).first()
 
 
 def _twin(row: Delivery) -> UUID | None:
@@ -245,6 +255,7 @@ def errand(row: Delivery) -> Errand:
         path=row.path,
         files=tuple(FileRef.from_dict(each) for each in row.files),
         about=about,
+        source=str(about.get("source") or ""),
     )
 
 
@@ -329,9 +340,21 @@ def settle(pk: UUID, state: ErrandState) -> None:
             row.model = landing.land(row)
             transaction.on_commit(lambda: notices.publish(None, "models"))
         row.save(update_fields=[*MOVED, "model"])
+        if row.state == State.DONE and row.kind == Kind.COPY:
+            _check_wanted(row)
         # Who looks sees the bytes by asking each second.
         if before != (row.state, row.phase):
             transaction.on_commit(tell)
+
+
+def _check_wanted(row: Delivery) -> None:
+    """A copy whose model was deleted meanwhile leaves again."""
+    if not Model.objects.filter(landed__folder=row.folder).exists():
+        about = {"name": "", "copy": True}
+        with contextlib.suppress(UnderwayError):
+            _begin(
+                None, Kind.REMOVE, title=row.title, folder=row.folder, about=about, node=row.node
+            )
 
 
 def _remind(row: Delivery, state: ErrandState) -> None:
@@ -355,17 +378,6 @@ def _take(row: Delivery, state: ErrandState) -> bool:
         row.ended = row.ended or timezone.now()
         row.speed = 0
     return before != [getattr(row, name) for name in MOVED]
-
-
-def storable(value: Any) -> Any:
-    """What a file says of itself may have half characters and NULs, which no database takes."""
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode().replace("\0", "")
-    if isinstance(value, Mapping):
-        return {storable(key): storable(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [storable(each) for each in value]
-    return value
 
 
 def purge() -> None:

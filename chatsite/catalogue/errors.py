@@ -95,6 +95,19 @@ class NotHereError(Refused):
     text = _("The files of this model are not kept by this site, so they cannot be exported.")
 
 
+class MachineGoneError(Refused):
+    kind = "machine_gone"
+    text = _("This machine does not answer, or cannot be used with this version of the site.")
+
+
+class NoSourceError(Refused):
+    kind = "no_source"
+    text = _(
+        "No machine that has these files can give them to others just now. It must answer, and be "
+        "reachable from the others."
+    )
+
+
 class WrongStateError(Refused):
     kind = "wrong_state"
     text = _("It has moved on meanwhile, so this is not possible any more.")

@@ -1,5 +1,6 @@
-"""Keeps in memory what an admin wants there: asks for it again whenever it is not. The engine room
-does the rest."""
+"""Tells the workers, again and again, what they may forget: this site's version, who loads which
+model, and what is to stay in memory. What is not there is asked for; the engine room does the
+rest."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import time
 import redis
 
 from chatsite.accounts.models import User
-from chatsite.catalogue import actions
+from chatsite.catalogue import actions, copies
 from chatsite.catalogue.models import Model
 from chatsite.gateway import engines
 from chatsite.gateway.tasks import CrowdError
@@ -32,12 +33,16 @@ class Keeper:
             return
         self._next = time.monotonic() + PAUSE
         kept = list(Model.objects.filter(keep_loaded=True, enabled=True, provider=None))
+        chosen = Model.objects.exclude(nodes=[]).values_list("name", "nodes")
         try:
+            engines.announce()
+            engines.place(dict(chosen))
             engines.keep([model.name for model in kept])
+            copies.follow()
             if kept:
                 self._load(kept)
         except (redis.RedisError, CrowdError):
-            log.warning("Models that are to be kept wait for Redis.")
+            log.warning("What workers have to know waits for Redis.")
 
     def _load(self, kept: list[Model]) -> None:
         room = engines.look()

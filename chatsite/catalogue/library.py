@@ -26,12 +26,14 @@ Card = tuple[WorkerState, Machine]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a variant would run on the machine that suits it best. `node` "": nobody has reported."""
+    """How a variant would run on the machine that suits it best, and on the `others`. `node` "":
+    nobody has reported."""
 
     variant: Variant
     forecast: library.Forecast
     node: str = ""
     recommended: bool = False
+    others: tuple[Fit, ...] = ()
 
 
 def parse(text: str) -> library.Wanted:
@@ -66,10 +68,7 @@ def fits(
     known = library.cards() if cards is None else cards
     found = [_best(variant, known, context) for variant in variants]
     chosen = library.recommend([(fit.variant, fit.forecast) for fit in found])
-    return [
-        Fit(fit.variant, fit.forecast, fit.node, recommended=number == chosen)
-        for number, fit in enumerate(found)
-    ]
+    return [replace(fit, recommended=number == chosen) for number, fit in enumerate(found)]
 
 
 def as_measured(fit: Fit, model: Model | None, cards: Sequence[Card]) -> Fit:
@@ -93,7 +92,10 @@ def _best(variant: Variant, cards: Sequence[Card], context: int) -> Fit:
         Fit(variant, library.forecast(variant, machine, context), worker.name)
         for worker, machine in cards
     ]
-    return min(found, key=_rank, default=Fit(variant, library.Forecast()))
+    if not found:
+        return Fit(variant, library.Forecast())
+    best, *others = sorted(found, key=_rank)
+    return replace(best, others=tuple(others))
 
 
 def _rank(fit: Fit) -> tuple[int, float]:

@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -13,6 +14,7 @@ from django.utils.translation import pgettext_lazy
 
 from chatsite.accounts.forms import PlainForm
 from chatsite.catalogue import defaults, hub
+from chatsite.catalogue import nodes as machines
 from chatsite.catalogue.actions import Facts
 from chatsite.catalogue.forms import switch
 from chatsite.catalogue.models import HubSettings, Model
@@ -85,6 +87,11 @@ class ModelForm(PlainForm):
         _("Keep loaded"),
         help_text=_("It stays in memory, so the first answer needs not wait for it."),
     )
+    nodes = forms.MultipleChoiceField(
+        label=_("Machines"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": ""}),
+    )
     system_prompt = forms.CharField(
         label=_("System prompt"),
         max_length=20_000,
@@ -116,8 +123,9 @@ class ModelForm(PlainForm):
         widget=forms.Textarea(attrs={"rows": 2, **PLAIN}),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, nodes: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["nodes"].choices = [(name, name) for name in nodes]  # type: ignore[attr-defined]
         for name, label in PARAMETERS.items():
             self.fields[name] = number(name, label)
             self.fields[name].widget.attrs["class"] = "input"
@@ -146,20 +154,28 @@ class ModelForm(PlainForm):
             context_length=data["context_length"],
             slots=data["slots"],
             groups=list(data["groups"]),
+            nodes=data["nodes"],
             aliases=data["aliases"].split(),
         )
 
 
-def model_form(model: Model, data: QueryDict | None = None) -> ModelForm:
-    """A model as the form shows it."""
+def model_form(
+    model: Model,
+    data: QueryDict | None = None,
+    kind: type[ModelForm] = ModelForm,
+    more: Mapping[str, Any] | None = None,
+) -> ModelForm:
+    """A model as the form shows it; `more`: values of the fields that this kind of form has."""
     values = {name: model.defaults.get(name) for name in PARAMETERS}
     told = {name: model.settings.get(name) for name in ("context_length", "slots")}
-    plain = ("title", "description", "name", "enabled", "keep_loaded", "system_prompt")
-    return ModelForm(
+    plain = ("title", "description", "name", "enabled", "keep_loaded", "system_prompt", "nodes")
+    return kind(
         data,
+        nodes=sorted({*machines.names(), *model.nodes}),
         initial={
             **values,
             **told,
+            **(more or {}),
             **{name: getattr(model, name) for name in plain},
             "stop": "\n".join(model.defaults.get("stop") or ()),
             "aliases": "\n".join(alias.name for alias in model.aliases.all()),

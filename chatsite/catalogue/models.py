@@ -74,6 +74,8 @@ class Model(models.Model):
         default=False,
         help_text=_("It stays in memory, also while nobody uses it."),
     )
+    # Names of the workers that may load it; none: any.
+    nodes = models.JSONField(_("machines"), default=list, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
     # Where it came from, for one that was downloaded or imported: a Landed as a dict, and the name
     # of the worker on whose disk it lies.
@@ -156,6 +158,7 @@ class Delivery(models.Model):
         IMPORT = "import", _("Import")
         EXPORT = "export", _("Export")
         REMOVE = "remove", _("Removal")
+        COPY = "copy", _("Copy to a machine")
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")

@@ -3,7 +3,6 @@ disk is used. It reads rows and what the engine room says, and changes nothing."
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,9 +10,8 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from chatsite.catalogue.models import Delivery, Model
-from chatsite.gateway import engines, library
+from chatsite.gateway import engines
 from chatsite.gateway.engines import EngineState, Room, WorkerState
-from chatsite.gateway.library import LibraryError, Machine
 
 # How long the end of a delivery stays in sight by itself, and how many are shown.
 STAYS, MOST = timedelta(days=1), 20
@@ -38,21 +36,6 @@ class Line:
     @property
     def is_loaded(self) -> bool:
         return self.state == "loaded"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A worker's machine. `seen` is False for one that has models and does not answer now."""
-
-    name: str
-    worker: WorkerState | None = None
-    machine: Machine | None = None
-    lines: tuple[Line, ...] = ()
-    models: int = 0
-
-    @property
-    def used(self) -> int:
-        return self.worker.memory_total - self.worker.memory_free if self.worker else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,31 +129,3 @@ def disk(models: Iterable[Model]) -> int:
     """Bytes of all models' files, each folder once."""
     sizes = {model.folder: model.size for model in models if model.folder}
     return sum(sizes.values())
-
-
-def nodes() -> list[Node]:
-    """Machines that answer now, and those that have models and do not."""
-    try:
-        cards = library.cards()
-    except LibraryError:
-        return []
-    models = list(Model.objects.filter(provider=None))
-    room = engines.look()
-    lines = [each for each in (line(model, room) for model in models) if each.nodes]
-    lying: dict[str, int] = defaultdict(int)
-    for model in models:
-        if model.node:
-            lying[model.node] += 1
-    found = [
-        Node(
-            worker.name,
-            worker,
-            machine,
-            tuple(each for each in lines if worker.name in each.nodes),
-            lying.get(worker.name, 0),
-        )
-        for worker, machine in cards
-    ]
-    names = {node.name for node in found}
-    gone = [Node(name, models=count) for name, count in sorted(lying.items()) if name not in names]
-    return found + gone

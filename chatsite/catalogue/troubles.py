@@ -91,6 +91,10 @@ SENTENCES = {
     "no_upload": _("This upload is not here any more. Choose the file again."),
     "wrong_place": _("The upload got out of step. Choose the same file again, and it goes on."),
     # This site
+    "peer_away": _(
+        "The machine that has these files does not answer the one that is to get them, or has them "
+        "no more. Look at Machines; what has come is kept."
+    ),
     "no_worker": _("No worker is running just now. Wait a moment, or look at Machines."),
     "no_answer": _("No worker has answered in time. Try again in a moment."),
     "broker": _("The message broker does not answer. Is the site running?"),

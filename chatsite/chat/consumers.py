@@ -117,7 +117,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def queued(self, follower: Follower, place: Place) -> None:
         ahead, wait = place
-        await self._say(frames.state(follower.id, "waiting", ahead=ahead, wait=wait))
+        frame = frames.state(follower.id, "waiting", ahead=ahead, wait=wait)
+        if follower.reason:
+            frame |= frames.stuck(follower.reason, self.language)
+        await self._say(frame)
 
     async def hear(self, notice: dict[str, Any]) -> None:
         """A hint for everybody or for one person; what concerns others is not passed on."""

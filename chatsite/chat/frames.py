@@ -11,6 +11,8 @@ from django.utils import translation
 from chatsite.gateway.errors import explain
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import Entry
+from chatsite.gateway.stuck import Reason
+from chatsite.gateway.stuck import explain as explain_reason
 
 Frame = dict[str, Any]
 STATUSES = {"stop": "done", "length": "done", "cancelled": "stopped", "error": "failed"}
@@ -55,6 +57,7 @@ def delta(id: str, begin: int, tokens: Sequence[Entry], *, replace: bool) -> Fra
 def state(
     id: str, phase: str, fraction: float = 0.0, ahead: int = 0, wait: int | None = None
 ) -> Frame:
+    """Where it stands; see `stuck` for one that nobody takes."""
     return {
         "type": "state",
         "generation": id,
@@ -63,6 +66,13 @@ def state(
         "ahead": ahead,
         "wait": wait,
     }
+
+
+def stuck(reason: Reason, language: str) -> Frame:
+    """What the state of one that waits says besides: why nobody takes it."""
+    with translation.override(language):
+        told = {"kind": reason.kind, "machine": reason.name, "message": explain_reason(reason)}
+    return {"reason": told}
 
 
 def done(

@@ -34,4 +34,6 @@ def is_own(scope: dict[str, Any]) -> bool:
         return False
     domain, _ = split_domain_port(host)
     ours = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
-    return ours and origin.scheme in {"http", "https"} and origin.netloc == host
+    # On https a page that came unprotected may be anybody's.
+    schemes = {"https"} if scope.get("scheme") == "wss" else {"http", "https"}
+    return ours and origin.scheme in schemes and origin.netloc == host

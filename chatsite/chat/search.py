@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.urls import reverse
 
 from chatsite.accounts.models import User
@@ -53,9 +53,10 @@ def index(message: Message, owner_id: int) -> None:
     store([(message.pk, owner_id, message.content)])
 
 
-def store(rows: Iterable[tuple[int, int, str]]) -> None:
+def store(rows: Iterable[tuple[int, int, str]], using: str = DEFAULT_DB_ALIAS) -> None:
     """Index (message, owner, text): the one place that writes the table."""
     entries = [(pk, [f"{OWNER}{owner}", *words(text)]) for pk, owner, text in rows]
+    connection = connections[using]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.executemany(

@@ -8,6 +8,7 @@ from celery import Celery
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
+from inference import silence
 from inference.client import QUEUE, RING
 from inference.settings import broker_url
 
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 app = Celery("chatsite", fixups=[])
 app.conf.update(
     broker_url=broker_url(settings.REDIS_URL) if settings.REDIS_URL else None,
+    broker_transport_options=silence.ringing(),
+    # Connections of one process; who rings waits for one.
+    broker_pool_limit=4,
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],

@@ -9,6 +9,7 @@ import redis
 import redis.asyncio
 from django.conf import settings
 
+from inference import silence
 from inference.client import SEEN
 
 # SEEN: after how many seconds of silence a worker counts as gone.
@@ -21,9 +22,8 @@ def connect() -> redis.Redis:
     keep a page from hanging."""
     pool = redis.BlockingConnectionPool.from_url(
         settings.REDIS_URL,
-        socket_timeout=5,
-        socket_connect_timeout=2,
-        max_connections=32,
+        **silence.options(settings.REDIS_URL),
+        max_connections=settings.CHATSITE_REDIS_CONNECTIONS,
         timeout=5,
     )
     return redis.Redis(connection_pool=pool)
@@ -31,13 +31,15 @@ def connect() -> redis.Redis:
 
 def connect_async(**options: Any) -> redis.asyncio.Redis:
     """A client for the running event loop; its owner closes it."""
-    return redis.asyncio.Redis.from_url(settings.REDIS_URL, **options)
+    patience = silence.options(settings.REDIS_URL)
+    return redis.asyncio.Redis.from_url(settings.REDIS_URL, **{**patience, **options})
 
 
 def share_async(connections: int) -> redis.asyncio.Redis:
     """The same with so many connections at most. Where all are in use, who asks waits: redis-py's
     usual pool would fail the next of a hundred calls that come at once."""
+    patience = silence.options(settings.REDIS_URL)
     pool = redis.asyncio.BlockingConnectionPool.from_url(
-        settings.REDIS_URL, max_connections=connections, timeout=5, socket_timeout=10
+        settings.REDIS_URL, **patience, max_connections=connections, timeout=5
     )
     return redis.asyncio.Redis.from_pool(pool)

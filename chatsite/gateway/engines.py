@@ -3,7 +3,7 @@ models it is asked to load, to keep, to let go. It writes no row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import redis
@@ -15,17 +15,26 @@ from chatsite.gateway.broker import connect
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import ModelSpec, Task
 from inference import client
-from inference.client import EngineState, WorkerState
+from inference.client import OURS, EngineState, Seen, WorkerState
 
 __all__ = [
+    "OURS",
     "EngineState",
     "Room",
+    "Seen",
     "WorkerState",
+    "announce",
     "busy",
+    "forget",
     "keep",
     "load",
     "look",
+    "place",
     "remembered",
+    "rest",
+    "resting",
+    "resume",
+    "roster",
     "unload",
 ]
 
@@ -84,3 +93,43 @@ def remembered(workers: Iterable[WorkerState], model: str) -> float:
     """The most tokens per second with which one of these machines has written as this model; 0:
     none remembers it."""
     return max((worker.measured.get(model, 0.0) for worker in workers), default=0.0)
+
+
+def announce() -> None:
+    """Tell the workers which version this site is. Raises redis.RedisError."""
+    client.announce(connect())
+
+
+def place(placed: Mapping[str, Iterable[str]]) -> None:
+    """These models are loaded by these workers alone, others by any. Raises redis.RedisError."""
+    client.place(connect(), placed)
+
+
+def roster() -> list[Seen]:
+    """All workers that are known, also those that have gone. Raises redis.RedisError."""
+    return client.roster(connect())
+
+
+def resting() -> dict[str, float]:
+    """Which of them are to rest, and until when they finish what runs. Raises redis.RedisError."""
+    return client.resting(connect())
+
+
+def rest(name: str, seconds: float | None = None) -> None:
+    """This worker takes nothing new; what it does not finish in so many seconds goes on elsewhere.
+    Raises redis.RedisError."""
+    if seconds is None:
+        client.rest(connect(), name)
+    else:
+        client.rest(connect(), name, seconds)
+
+
+def resume(name: str) -> None:
+    """It works again. Raises redis.RedisError."""
+    client.resume(connect(), name)
+
+
+def forget(name: str) -> None:
+    """It is not expected back. Raises redis.RedisError."""
+    client.resume(connect(), name)
+    client.forget(connect(), name)

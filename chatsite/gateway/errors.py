@@ -14,6 +14,31 @@ SENTENCES = {
         "The model could not be loaded. It may need more memory than is free, or its file "
         "is damaged. Try a smaller model, or ask your admin."
     ),
+    "engine_missing": _(
+        "The engine of this model cannot be started: the machine lacks its program or a part of "
+        "it. Your admin finds the reason in the log of the worker."
+    ),
+    "memory_short": _(
+        "The machine has not enough memory for this model with its settings. Your admin can lower "
+        "the context length or the number of answers at once, choose smaller weights, give the "
+        "model a larger share of the graphics card, or spread it over several cards."
+    ),
+    "model_unsupported": _(
+        "vLLM does not know models of this kind, or not their quantization. Choose another model, "
+        "or ask your admin for a newer version."
+    ),
+    "settings_refused": _(
+        "vLLM refuses the settings of this model. Your admin can change them in the catalogue: how "
+        "many cards share it, its context length, or its quantization."
+    ),
+    "answer_interrupted": _(
+        "The engine stopped while it wrote this answer, and it cannot go on exactly there. What "
+        "was written is kept."
+    ),
+    "parameter_unsupported": _(
+        "The engine of this model does not know one of the chosen parameters, such as Typical-p. "
+        "Reset it, or choose another model."
+    ),
     "template_failed": _(
         "This model cannot read the conversation in this form: its chat template refuses "
         "it. Remove the system prompt, or choose another model."

@@ -19,7 +19,7 @@ from django.conf import settings
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from chatsite.gateway import whole
+from chatsite.gateway import stuck, whole
 from chatsite.gateway.broker import connect_async, share_async
 from chatsite.gateway.notices import STREAM as NOTICES
 from inference import client, stream
@@ -27,6 +27,8 @@ from inference import client, stream
 log = logging.getLogger(__name__)
 # Seconds between two reads while tokens flow: what came in between travels as one frame.
 PACE = 0.03
+# Milliseconds that a read waits for something new: well below what counts as silence.
+WAIT = 2000
 # Seconds between two looks at the places in the queue.
 QUEUE_PACE = 1.0
 # Bytes on the disk below which it counts as full.
@@ -59,6 +61,8 @@ class Follower:
         self.position = 0
         self.waiting = False
         self.place: Place | None = None
+        # Why nobody takes it, while that is so.
+        self.reason: stuck.Reason | None = None
 
     def start_at(self, position: int) -> None:
         # Every entry after the last token that the reader has, the end at the same position
@@ -176,9 +180,7 @@ class Hub:
             try:
                 # No tries of its own: after a failure the logs have to be looked at anew.
                 once = Retry(NoBackoff(), 0)
-                async with connect_async(
-                    single_connection_client=True, socket_timeout=15, retry=once
-                ) as reader:
+                async with connect_async(single_connection_client=True, retry=once) as reader:
                     self._reader_id = await reader.client_id()
                     await self._recover()
                     pause = 0.1
@@ -197,7 +199,8 @@ class Hub:
         self._note()
         starts = {key: min(f.last for f in group) for key, group in self._followers.items()}
         places: dict[Any, Any] = {key: f"{at}-{n}" for key, (at, n) in starts.items()}
-        answer: Any = await reader.xread({NOTICES: self._notice, **places}, block=5000, count=1000)
+        read = {NOTICES: self._notice, **places}
+        answer: Any = await reader.xread(read, block=WAIT, count=1000)
         for raw, entries in answer or ():
             key = raw.decode()
             if key == NOTICES:
@@ -221,7 +224,8 @@ class Hub:
             if whole.splits(entries, follower.position):
                 entries = await self._add_up(follower)
             follower.waiting = entries[-1].request is not None or entries[-1].phase == "waiting"
-            follower.place = follower.place if follower.waiting else None
+            if not follower.waiting:
+                follower.place = follower.reason = None
             async with asyncio.timeout(PATIENCE):
                 await follower.deliver(follower, entries)
         except redis.RedisError:
@@ -289,18 +293,22 @@ class Hub:
                     await self._look_at_disk()
 
     async def _count(self) -> None:
-        """Tell those who wait how many are before them and for how long, when it changes."""
+        """Tell those who wait how many are before them and for how long, and why nobody comes, when
+        it changes."""
         waiting = [f for group in self._followers.values() for f in group if f.waiting]
         if not waiting:
             return
         pipe = self._client.pipeline(transaction=False)
         client.ask_places(pipe, [(f.model, f.id) for f in waiting])
         answers: Any = await pipe.execute()
+        reasons = await asyncio.to_thread(stuck.look, {f.model for f in waiting})
         for follower, found in zip(waiting, client.read_places(answers[0]), strict=True):
             if found is None:
                 continue
             place = (found.ahead, None if found.seconds is None else round(found.seconds))
-            if place != follower.place:
+            reason = reasons.get(follower.model)
+            if (place, reason) != (follower.place, follower.reason):
+                follower.reason = reason
                 await self._queued(follower, place)
 
     async def _look_at_disk(self) -> None:

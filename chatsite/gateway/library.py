@@ -18,6 +18,7 @@ from inference.library import ledger, uploads
 from inference.library.addresses import Wanted, parse
 from inference.library.forecast import Forecast, recommend, word_of
 from inference.library.forecast import of as forecast
+from inference.library.ledger import place
 from inference.library.nouns import (
     Errand,
     ErrandState,
@@ -49,7 +50,9 @@ __all__ = [
     "enter",
     "forecast",
     "forget",
+    "machine_of",
     "parse",
+    "place",
     "recommend",
     "states",
     "uploads",
@@ -122,9 +125,10 @@ def cards() -> list[tuple[WorkerState, Machine]]:
     """Every worker that has been seen lately, and what its machine is."""
     with _reaching() as broker:
         found = client.workers(broker)
-    return [(each, _machine(each)) for each in found]
+    return [(each, machine_of(each)) for each in found]
 
 
-def _machine(worker: WorkerState) -> Machine:
+def machine_of(worker: WorkerState) -> Machine:
+    """What it said of its machine when it was seen last."""
     told = {name: getattr(worker, name) for name in ("memory_total", "memory_free", "cores")}
     return Machine.from_dict({**worker.machine, **told, "engines": worker.engines})

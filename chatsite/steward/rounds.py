@@ -12,7 +12,7 @@ from collections.abc import Sequence, Set
 from uuid import UUID
 
 import redis
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
 from chatsite.api import stored
 from chatsite.catalogue import deliveries
@@ -55,21 +55,24 @@ class Steward:
 
     def round(self) -> None:
         try:
+            # First: that needs no database.
+            self._give_back()
             self._meet()
             self._read()
-            self._give_back()
         except redis.RedisError:
             log.warning("Redis does not answer; the rows wait.")
             self._away = time.monotonic()
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             log.exception("The database does not answer; trying again.")
+            hang_up()
         try:
             self._save()
             self._purge()
             self._deliver()
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             # What grew stays in memory and in the log until the database takes it.
             log.exception("The database does not take the answers; trying again.")
+            hang_up()
 
     def _deliver(self) -> None:
         """A fault there must not keep an answer from its row."""
@@ -178,3 +181,10 @@ class Steward:
             return
         for model in journal.give_back():
             log.warning("A worker of %s is gone; its answers go on elsewhere.", model)
+
+
+def hang_up() -> None:
+    """Django keeps a connection whose server was restarted, and each use of it fails."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()

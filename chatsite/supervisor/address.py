@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 
 import psutil
+from django.conf import settings
 
 from chatsite.hosts import is_loopback
 from chatsite.supervisor.trouble import Trouble
@@ -66,6 +67,11 @@ def refusal(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return f"This machine has no address {host}. Choose another one with --host."
     return f"{host}:{port} cannot be opened: {error.strerror}."
+
+
+def others_come(host: str) -> bool:
+    """Whether the first who asks may be somebody else: from the network, or through a proxy."""
+    return not is_loopback(host) or bool(settings.CHATSITE_PROXIES) or settings.CHATSITE_HTTPS
 
 
 def reachable(host: str) -> list[str]:

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from django.conf import settings
 
 from chatsite.hosts import is_loopback
-from chatsite.supervisor import address, broker, parts, pids, preparation, sockets
+from chatsite.supervisor import address, broker, parts, pids, preparation, reach, sockets
 from chatsite.supervisor.keeper import Died, Event, Keeper, Ready, Stop, words
 from chatsite.supervisor.parts import Part
 from chatsite.supervisor.terminal import BAD, BOLD, GOOD, WARN, Terminal
@@ -24,15 +24,22 @@ class House:
     """Runs in the thread that owns it: signals and watchers only put events into its queue."""
 
     def __init__(
-        self, data: Path, manage: Path, listener: address.Listener, terminal: Terminal
+        self,
+        data: Path,
+        manage: Path,
+        listener: address.Listener,
+        terminal: Terminal,
+        *,
+        works: bool = True,
     ) -> None:
+        """`works`: whether models run here, too, or on other machines alone."""
         self.data = data
         self.manage = manage
         self.listener = listener
         self.terminal = terminal
         self.events: SimpleQueue[Event] = SimpleQueue()
         self.keepers: list[Keeper] = []
-        self.socket = None if os.environ.get("REDIS_URL") else sockets.broker(data)
+        self.socket = None if settings.OWN_REDIS else sockets.broker(data)
         self.redis_url: str = settings.REDIS_URL
         self.env = os.environ | pids.mark(data)
         self.env |= {
@@ -41,6 +48,7 @@ class House:
             "REDIS_URL": self.redis_url,
             "PYTHONUNBUFFERED": "1",
         }
+        self.needed = {"web", "worker"} if works else {"web"}
         self.welcomed = False
         self.token = ""
         self.fresh = False
@@ -59,12 +67,14 @@ class House:
             broker.make_folder(self.socket)
             self.start(parts.valkey(self.data, self.socket))
             self.await_broker()
-        elif not broker.answers(self.redis_url):
-            raise Trouble("broker", "No Redis answers at the address in REDIS_URL.")
+        else:
+            reach.check_broker(self.redis_url)
+        reach.check_database()
         # The engine room knows no database: it need not wait for the tables.
-        self.start(parts.worker(self.redis_url))
+        if "worker" in self.needed:
+            self.start(parts.worker(self.redis_url))
         self.fresh = not preparation.prepare(self.terminal)
-        if self.fresh and not is_loopback(self.listener.host):
+        if self.fresh and address.others_come(self.listener.host):
             self.token = secrets.token_urlsafe(16)
             self.env["CHATSITE_SETUP_TOKEN"] = self.token
         self.start(parts.web(self.listener))
@@ -119,7 +129,7 @@ class House:
         keeper.ready_at = time.monotonic()
         self.terminal.part(keeper.part.name, "ready", GOOD)
         names = {keeper.part.name for keeper in self.keepers if keeper.ready_at is not None}
-        if not self.welcomed and {"web", "worker"} <= names:
+        if not self.welcomed and self.needed <= names:
             self.welcomed = True
             self.welcome()
 
@@ -159,6 +169,8 @@ class House:
             say("Open it in a browser and log in.")
         if loopback:
             say("Only this machine can reach it. For the others on your network: --host 0.0.0.0")
+        if "worker" not in self.needed:
+            say("No worker runs here: models answer when one has joined from another machine.")
         say(f"Everything is kept in {self.data}. Ctrl-C stops the site.")
         say()
 

@@ -33,6 +33,21 @@ def claim(data: Path, address: str) -> IO[str]:
     return file
 
 
+def share(data: Path) -> None:
+    """For a web process of its own on this directory's database: several may run, but
+    nobody takes the directory meanwhile. Held to the end of this process, also by what it becomes.
+    Where `up` has the lock, that one is enough."""
+    run = data / "run"
+    run.mkdir(mode=0o700, exist_ok=True)
+    file = os.open(run / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+    else:
+        os.set_inheritable(file, True)
+
+
 def secure(data: Path) -> None:
     """Make the folder private; a folder that others share is refused rather than closed to them."""
     try:

@@ -35,12 +35,10 @@ def worker(redis_url: str) -> Part:
 
 
 def web(listener: Listener) -> Part:
-    options = ("--no-server-name", "--application-close-timeout", "2")
-    command = (sys.executable, "-m", "daphne", *options, *listener.options())
     host = "127.0.0.1" if listener.host in {"0.0.0.0", "::"} else listener.host  # noqa: S104
     return Part(
         "web",
-        (*command, "chatsite.asgi:application"),
+        web_command(*listener.options()),
         lambda _: responds(host, listener.port),
         inherited=listener.inherited(),
     )
@@ -50,6 +48,12 @@ def steward(manage: Path) -> Part:
     """Nothing waits for it, so it counts as ready when it has stayed alive for a moment."""
     command = (sys.executable, str(manage), "steward")
     return Part("steward", command, lambda since: time.time() - since > 1)
+
+
+def web_command(*listens: str) -> tuple[str, ...]:
+    options = ("--no-server-name", "--application-close-timeout", "2")
+    daphne = (sys.executable, "-m", "daphne", *options)
+    return (*daphne, *listens, "chatsite.asgi:application")
 
 
 def worker_command() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from chatsite.api.calls import Choice, Piece
 from chatsite.api.waiting import hang_up
 from chatsite.gateway import actions as gateway
+from chatsite.gateway import stuck
 from chatsite.gateway.follow import Follower, Place, hub
 from chatsite.gateway.models import Generation
 from chatsite.gateway.nouns import End, Entry
@@ -104,8 +105,11 @@ class Listener:
         elif last.phase:
             self._screen.phase(last.phase, last.fraction)
 
-    async def _queued(self, _: Follower, place: Place) -> None:
-        self._screen.place(*place)
+    async def _queued(self, follower: Follower, place: Place) -> None:
+        if follower.reason:
+            self._screen.stuck(stuck.explain(follower.reason))
+        else:
+            self._screen.place(*place)
 
 
 def cancel(row: Generation) -> None:

@@ -73,6 +73,10 @@ class Screen:
             parts.append(gettext("about %(seconds)d s") % {"seconds": seconds})
         self._show(", ".join(parts))
 
+    def stuck(self, why: str) -> None:
+        """Nobody takes it."""
+        self._show(why)
+
     def _show(self, state: str) -> None:
         # In the middle of a line it would take the answer's words away.
         if self._live and not self._in_line:

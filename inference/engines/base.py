@@ -21,6 +21,8 @@ class Setup:
     context_length: int = 0
     # Cells of the KV cache that all sequences share; 0: each has `context_length` of its own.
     shared_cells: int = 0
+    # Bytes for the KV cells of an engine that keeps them in pages; 0: the engine decides.
+    kv_bytes: int = 0
     # Layers on the GPU; -1: as many as its memory holds.
     gpu_layers: int = -1
     # Threads that were the fastest when this model ran here before.

@@ -1,7 +1,7 @@
 """The engine child: one model, one pipe in, one pipe out, JSON lines. It ends when its pipe closes.
 
 In: {"load": spec, "setup": setup} once, then {"add": job}, {"cancel": id} and {"close": true}.
-Out: {"loading": fraction}, then {"ready": info} or {"failed": kind}, then {"events": […]} for each
+Out: {"loading": fraction}, then {"ready": info} or {"failed": error}, then {"events": […]} for each
 step and {"stats": {…}} about once a second; {"closed": true} at last.
 """
 
@@ -19,6 +19,7 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.contract import Event, Finish, Job, ModelSpec, Request, Tokens, pack
+from inference.descent import die_with_parent, end_group, lead
 from inference.engines.base import Engine, Setup
 from inference.engines.registry import make
 
@@ -44,7 +45,10 @@ class Pipe:
     def _listen(self) -> None:
         for line in sys.stdin:
             self._commands.put(json.loads(line))
-        # The parent is gone; native code may be in the middle of a step, so no clean-up.
+        # The parent is gone; native code may be in the middle of a step, so no clean-up. What the
+        # engine has started goes with it, where it leads a group.
+        if os.getpgrp() == os.getpid():
+            end_group(os.getpid())
         os._exit(0)
 
     def get(self, *, wait: bool) -> dict[str, Any] | None:
@@ -65,6 +69,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s engine %(message)s")
+    lead()
     pipe = Pipe()
     engine = start(pipe)
     if engine:
@@ -143,7 +148,8 @@ def start(pipe: Pipe) -> Engine | None:
     except Exception as error:
         # Whatever it was: a model that cannot be loaded is no reason to try five times.
         log.exception("%s cannot be loaded.", spec.name)
-        pipe.send(failed=getattr(error, "kind", "model_load_failed"))
+        facts = getattr(error, "facts", {})
+        pipe.send(failed={"kind": getattr(error, "kind", "model_load_failed"), **facts})
         return None
     pipe.send(ready=asdict(info))
     return engine
@@ -156,7 +162,8 @@ def obey(engine: Engine, command: dict[str, Any], outbox: Outbox) -> None:
             outbox.put([answer(engine, request)], last=True)
         else:
             given = command["add"]
-            engine.add(Job(request, tuple(given["tokens"]), given["attempt"]))
+            known = (given["text"], given["reasoning"])
+            engine.add(Job(request, tuple(given["tokens"]), given["attempt"], *known))
     elif "cancel" in command:
         engine.cancel(command["cancel"])
 
@@ -173,3 +180,6 @@ def answer(engine: Engine, request: Request) -> Finish:
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__":
+    # An engine has started this process, and multiprocessing reads the engine's main module first.
+    die_with_parent()

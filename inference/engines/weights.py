@@ -27,6 +27,16 @@ def locate(source: Mapping[str, str]) -> Path:
     return path
 
 
+def locate_folder(source: Mapping[str, str]) -> Path:
+    """The folder of a model whose weights are safetensors: {"path"} itself or a file in it, or that
+    of {"store"} (folder/file)."""
+    path = Path(source["path"]) if "path" in source else _stored(source.get("store", ""))
+    found = path if path.is_dir() else path.parent
+    if not (found / "config.json").is_file() or not any(found.glob("*.safetensors")):
+        raise LoadError(f"There are no safetensors with their config.json in {found}.")
+    return found
+
+
 def _stored(name: str) -> Path:
     folder, _, file = name.partition("/")
     try:

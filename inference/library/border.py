@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from inference import gguf, places
-from inference.engines import registry
 from inference.gguf import GgufError
 from inference.library import safetensors, variants
 from inference.library.nouns import LibraryError, Shapes
@@ -48,19 +47,10 @@ def is_allowed(path: str) -> bool:
 
 
 def check_names(paths: Iterable[str]) -> None:
-    """LibraryError refused_file for what may not come, or no_engine, before a byte is fetched."""
-    listed = list(paths)
-    odd = next((path for path in listed if not is_allowed(path)), None)
+    """LibraryError refused_file for what may not come, before a byte is fetched."""
+    odd = next((path for path in paths if not is_allowed(path)), None)
     if odd is not None:
         raise LibraryError("refused_file", file=odd[:200])
-    if any(path.lower().endswith(SAFETENSORS) for path in listed):
-        _engine("vllm")
-
-
-def _engine(name: str) -> str:
-    if not registry.knows(name):
-        raise LibraryError("no_engine", engine=name)
-    return name
 
 
 def walk(folder: Path, *, hidden: bool = True) -> list[str]:
@@ -87,8 +77,8 @@ def walk(folder: Path, *, hidden: bool = True) -> list[str]:
 
 
 def judge(folder: Path, wanted: str = "") -> Passed:
-    """Look at all that lies there. LibraryError refused_file, bad_header, incomplete, no_engine,
-    several. `wanted`: which file the engine is to be given, where there are several."""
+    """Look at all that lies there. LibraryError refused_file, bad_header, incomplete, several.
+    `wanted`: which file the engine is to be given, where there are several."""
     paths = walk(folder)
     for path in paths:
         if not is_allowed(path):
@@ -141,7 +131,7 @@ def _gguf(folder: Path, paths: list[str], file: str) -> Passed:
         raise LibraryError("bad_header", file=file, why="It holds no model.")
     return Passed(
         file=file,
-        engine=_engine("llamacpp-embed" if shapes.embeds else "llamacpp"),
+        engine="llamacpp-embed" if shapes.embeds else "llamacpp",
         format="gguf",
         paths=tuple(paths),
         parts=tuple(part.relative_to(folder).as_posix() for part in parts),
@@ -163,7 +153,7 @@ def _tensors(folder: Path, paths: list[str], weights: list[str]) -> Passed:
         shapes = replace(shapes, parameters=counted, active_parameters=counted)
     return Passed(
         file="config.json",
-        engine=_engine("vllm"),
+        engine="vllm",
         format="safetensors",
         paths=tuple(paths),
         parts=tuple(weights),

@@ -27,6 +27,8 @@ FILES = "files/"
 LARGEST_MANIFEST, LONGEST_NAME, MOST_MEMBERS = 16 << 20, 4096, 4 * border.MOST_FILES
 RECORD, BLOCK = 512, 4 << 20
 END = bytes(2 * RECORD)
+# In the folder of an export: the path of what it writes.
+NOTE = ".part"
 # What a stranger's bytes may lead to, read as what they say they are.
 DAMAGED = (
     ValueError, LookupError, TypeError, OverflowError, RecursionError, tarfile.TarError,
@@ -58,12 +60,28 @@ def export(errand: Errand, store: Store, report: Tell) -> dict[str, Any]:
     if os.path.lexists(target):
         raise LibraryError("exists", path=str(target))
     part = target.with_name(target.name + ".part")
+    desk = store.incoming(errand.id)
+    # Where whoever cancels this finds it.
+    (desk / NOTE).write_text(str(part), encoding="utf-8")
     try:
         _write(part, chunks, head, Meter(report, chunks.size))
         part.rename(target)
     except OSError as error:
         raise _explain(error, target) from error
+    shutil.rmtree(desk, ignore_errors=True)
     return {"path": str(target), "size": chunks.size}
+
+
+def abandon(desk: Path) -> None:
+    """Throw away what an export has written so far; what is no bundle's stays as it is."""
+    try:
+        part = Path((desk / NOTE).read_text(encoding="utf-8"))
+        with os.fdopen(os.open(part, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb") as file:
+            ours = file.read(len(MANIFEST) + 1) in {b"", MANIFEST.encode() + b"\0"}
+        if ours:
+            part.unlink()
+    except (OSError, ValueError):
+        return
 
 
 def _target(errand: Errand, store: Store) -> Path:

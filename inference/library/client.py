@@ -59,12 +59,10 @@ def token(hub: Hub) -> str:
 def start(hub: Hub) -> None:
     """From here on every request of huggingface_hub goes through our client."""
     import httpx2
-    from huggingface_hub import constants, set_client_factory
+    from huggingface_hub import set_client_factory
     from huggingface_hub.utils import _http
 
-    constants.DOWNLOAD_CHUNK_SIZE = CHUNK
-    # One file of this size is rare, and the hub says itself what it does not give.
-    constants.MAX_HTTP_DOWNLOAD_SIZE = 1 << 50
+    widen()
     home = origin(hub.endpoint)
 
     def ask(request: httpx2.Request) -> None:
@@ -78,6 +76,15 @@ def start(hub: Hub) -> None:
             timeout=SILENCE,
         )
     )
+
+
+def widen() -> None:
+    """Our size of a bite, and no limit for a file."""
+    from huggingface_hub import constants
+
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK
+    # One file of this size is rare, and the hub says itself what it does not give.
+    constants.MAX_HTTP_DOWNLOAD_SIZE = 1 << 50
 
 
 def leave(request: Any, home: tuple[str, str, int], hub: Hub) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import redis
 
 from inference.badge import Badge
-from inference.library import ledger
+from inference.duty import Duty
+from inference.library import bundle, ledger
 from inference.library.ledger import Claim
 from inference.library.nouns import CANCELLED, DONE, FAILED, PAUSED
 from inference.library.task import Task
@@ -24,7 +25,7 @@ from inference.settings import Settings
 
 log = logging.getLogger(__name__)
 # Errands at once, by kind. Removals wait for nothing.
-ROOM = {"download": 2, "import": 1, "export": 1, "remove": 4}
+ROOM = {"download": 2, "copy": 2, "import": 1, "export": 1, "remove": 4}
 QUESTIONS = 4
 # Seconds between two looks, and between two words about an errand.
 LOOK, SAY = 1.0, 0.3
@@ -39,7 +40,14 @@ FORGOTTEN = 14 * 24 * 3600
 class Errands:
     """All of one worker's. `ring` may come from any thread."""
 
-    def __init__(self, settings: Settings, client: redis.Redis, badge: Callable[[], Badge]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        client: redis.Redis,
+        badge: Callable[[], Badge],
+        duty: Duty | None = None,
+    ) -> None:
+        self._duty = duty or Duty()
         self._settings = settings
         self._client = client
         self._badge = badge
@@ -94,8 +102,15 @@ class Errands:
             self._sweep()
             self._sweeps = time.monotonic() + SWEEP
 
+    @property
+    def running(self) -> int:
+        """How many are at work."""
+        return sum(thread.is_alive() for thread in list(self._running))
+
     def _take(self) -> None:
-        """As many as there is room for."""
+        """As many as there is room for; a worker that rests finishes what it has begun."""
+        if not self._duty.works:
+            return
         self._asked = [thread for thread in self._asked if thread.is_alive()]
         while len(self._asked) < QUESTIONS and (
             found := ledger.take(self._client, self._badge().name)
@@ -122,13 +137,17 @@ class Errands:
         return thread
 
     def _run(self, claim: Claim) -> None:
-        run = Run(claim, self._settings, self._client, self.ending)
+        run = Run(claim, self._settings, self._client, self._is_over)
         try:
             run.go()
         except Exception:
             # The lease lapses, and somebody tries again.
             log.exception("Errand %s came to a bad end.", claim.errand.id)
         self._bell.set()
+
+    def _is_over(self) -> bool:
+        """Whether what is at work is to be given back."""
+        return self.ending.is_set() or self._duty.hands_over
 
     def _answer(self, id: str, question: dict[str, Any]) -> None:
         seconds = float(question.get("seconds") or 20)
@@ -178,13 +197,13 @@ class Run:
         claim: Claim,
         settings: Settings,
         client: redis.Redis,
-        ending: threading.Event,
+        is_over: Callable[[], bool],
     ) -> None:
         self._id, self._fence = claim.errand.id, claim.fence
         self._claim = claim
         self._settings = settings
         self._client = client
-        self._ending = ending
+        self._is_over = is_over
         self._news: dict[str, Any] = {}
         self._said = 0.0
 
@@ -216,7 +235,7 @@ class Run:
 
     def _follow(self, task: Task) -> str:
         """done, died, lost, ending; or what somebody wished: pause, cancel."""
-        while not self._ending.is_set():
+        while not self._is_over():
             messages = task.hear(SAY)
             if messages is None:
                 return "died"
@@ -272,7 +291,8 @@ class Run:
             try:
                 call()
             except redis.RedisError:
-                if self._ending.wait(1.0):
+                time.sleep(1.0)
+                if self._is_over():
                     log.warning("How errand %s ended is not told.", self._id)
                     return
             else:
@@ -282,6 +302,7 @@ class Run:
 def discard(incoming: Path, id: str) -> None:
     """Throw away what has come of an errand."""
     assert id.isalnum(), "Ids are hexadecimal."
+    bundle.abandon(incoming / id)
     shutil.rmtree(incoming / id, ignore_errors=True)
     (incoming / f"{id}.lock").unlink(missing_ok=True)
 

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from inference import places
-from inference.library import client
+from inference.library import client, room
 from inference.library.meter import Meter, Tell
 from inference.library.nouns import Errand, FileRef, LibraryError
 from inference.library.part import Part
-from inference.library.sources import Address, Repository, Source
+from inference.library.sources import Address, Origin, Repository, Source
 
 Answer = TypeVar("Answer")
 # Worth another try; everything else an admin has to mend first.
-PASSING = {"hub_down", "cut_off", "rate_limited"}
+PASSING = {"hub_down", "cut_off", "rate_limited", "peer_away", "broker"}
 # Tries where nothing has come at all; seconds without a byte after which an errand fails that had
 # come on; the longest pause between two tries.
 TRIES, PATIENCE, LONGEST_PAUSE = 4, 900.0, 30.0
@@ -31,22 +31,26 @@ TRIES, PATIENCE, LONGEST_PAUSE = 4, 900.0, 30.0
 RESERVE = 512 << 20
 
 
-def run(errand: Errand, folder: Path, tell: Tell) -> tuple[FileRef, ...]:
-    """All files of an errand into `folder`, complete and as the hub has them."""
-    client.start(errand.hub)
+def run(
+    errand: Errand, folder: Path, tell: Tell, source: Origin | None = None
+) -> tuple[FileRef, ...]:
+    """All files of an errand into `folder`, complete and as the hub has them, or `source`."""
+    if source is None:
+        client.start(errand.hub)
+        source = Repository(errand) if errand.repo else Address(errand)
     folder.mkdir(parents=True, exist_ok=True)
-    return Fetch(errand, folder, Meter(tell)).run()
+    return Fetch(errand, folder, Meter(tell), source).run()
 
 
 class Fetch:
     """One errand's."""
 
-    def __init__(self, errand: Errand, folder: Path, meter: Meter) -> None:
+    def __init__(self, errand: Errand, folder: Path, meter: Meter, source: Origin) -> None:
         self._errand = errand
         self._folder = folder
         self._meter = meter
         self._tries = 0
-        self._from = Repository(errand) if errand.repo else Address(errand)
+        self._from = source
 
     def run(self) -> tuple[FileRef, ...]:
         files = self._from.files()
@@ -60,7 +64,8 @@ class Fetch:
         self._meter.enter("fetching", files[0].path)
         files = [self._measured(each) for each in files]
         self._meter.total = sum(each.size for each in files) if all(f.size for f in files) else 0
-        self._check_space(max(0, self._meter.total - held))
+        with room.counting(self._folder, self._meter.total) as promised:
+            self._check_space(max(0, self._meter.total - held), promised)
         return tuple(self._bring(each) for each in files)
 
     def _measured(self, ref: FileRef) -> FileRef:
@@ -122,7 +127,7 @@ class Fetch:
         headers = dict(source.headers)
         if size and part.size > size:
             part.truncate()
-        if not self._errand.repo:
+        if self._from.is_versioned:
             headers |= self._resumable(ref, source, part)
         self._meter.enter("fetching", ref.path)
         if not size or part.size < size:
@@ -157,18 +162,12 @@ class Fetch:
             try:
                 return call()
             except Exception as error:  # noqa: BLE001 - what is none of the hub's troubles goes on
-                trouble = self._understood(error)
+                trouble = self._from.explain(error)
             self._tries = 0 if self._meter.moved > before else self._tries + 1
             if trouble.kind not in PASSING or self._is_hopeless(trouble):
                 raise trouble
             self._meter.stall(trouble)
             time.sleep(self._pause(trouble))
-
-    def _understood(self, error: Exception) -> LibraryError:
-        """http_get says so of a file that ended too early; and it calls itself at each cut."""
-        if (type(error) is OSError and error.errno is None) or isinstance(error, RecursionError):
-            return LibraryError("cut_off", str(error)[:200], host=self._errand.hub.endpoint)
-        return client.explain(error, self._errand.hub, self._errand.repo)
 
     def _is_hopeless(self, trouble: LibraryError) -> bool:
         silent = time.monotonic() - self._meter.moved
@@ -180,9 +179,10 @@ class Fetch:
         told = trouble.facts.get("seconds")
         return float(told) if told else min(2.0 ** (self._tries - 1), LONGEST_PAUSE)
 
-    def _check_space(self, needed: int = 0) -> None:
-        """LibraryError no_space where so many bytes more do not fit."""
-        free = max(0, shutil.disk_usage(self._folder).free - RESERVE)
+    def _check_space(self, needed: int = 0, promised: int = 0) -> None:
+        """LibraryError no_space where so many bytes more do not fit beside what was promised to
+        others."""
+        free = max(0, shutil.disk_usage(self._folder).free - RESERVE - promised)
         if needed > free or not free:
             left = max(needed, self._meter.total - self._meter.done)
             raise LibraryError("no_space", needed=left, free=free)

@@ -14,7 +14,7 @@ from typing import Any
 
 from inference import gguf, places
 from inference.gguf import GgufError
-from inference.library import border, bundle, uploads, variants
+from inference.library import border, bundle, room, uploads, variants
 from inference.library.bundle import Piece
 from inference.library.meter import Meter, Tell
 from inference.library.nouns import Errand, FileRef, Landed, LibraryError
@@ -134,7 +134,8 @@ def _bring(
     meter.enter("copying", pieces[0].path)
     # A link needs no space.
     if not link or any(piece.offset for piece in pieces):
-        store.check_space(max(0, meter.total - held))
+        with room.counting(folder, meter.total) as promised:
+            store.check_space(max(0, meter.total - held), promised)
     return tuple(_copy(piece, folder, store, meter, link=link) for piece in pieces)
 
 

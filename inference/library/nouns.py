@@ -61,7 +61,8 @@ class FileRef:
 class Errand:
     """Work of minutes or hours that one worker does. `kind`: download (`repo`, `revision`, `files`;
     or `url`), import (`path`: a file, a folder or a bundle on that worker's machine), export
-    (`folder`, `files`, `path`, `about` for the manifest), remove (`folder`).
+    (`folder`, `files`, `path`, `about` for the manifest), remove (`folder`), copy (`folder`,
+    `files` with their SHA-256, `source`: the worker that has them).
 
     `node`: the name of the worker that has to do it, "" for whoever comes first. `folder`: the name
     below the worker's folder of models where the files lie (see inference.library.store).
@@ -78,6 +79,7 @@ class Errand:
     path: str = ""
     files: tuple[FileRef, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -106,7 +108,7 @@ class ErrandState:
 
     `done` and `total` are bytes (0: unknown), `speed` bytes per second, `error` a LibraryError as
     {"kind", ...facts}; of one that runs: what it waits for to be over before it tries again.
-    `result` of a download or an import is a `Landed` as a dict.
+    `result` of a download, an import or a copy is a `Landed` as a dict.
     """
 
     id: str
@@ -173,6 +175,8 @@ class Machine:
     disk_free: int = 0
     cores: int = 0
     processor: str = ""
+    # Whether it has units for matrices, in which vLLM is quick.
+    amx: bool = False
     bandwidth: float = 0.0
     rates: dict[str, float] = field(default_factory=dict)
     graphics: str = ""

@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from inference.gguf import MOST_PARTS, PART
 from inference.library import client
 from inference.library.addresses import is_allowed, origin
-from inference.library.nouns import Errand, FileRef, LibraryError
+from inference.library.nouns import Errand, FileRef, Hub, LibraryError
 
 SHA256, SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 PLAIN = {"Accept-Encoding": "identity"}
@@ -31,12 +32,31 @@ class Source:
     version: str = ""
 
 
+class Origin(Protocol):
+    """Where an errand's files come from. `is_versioned`: what is there may be another file at the
+    next look, which `Source.version` tells."""
+
+    is_versioned: bool
+
+    def files(self) -> list[FileRef]: ...
+
+    def find(self, ref: FileRef) -> Source: ...
+
+    def explain(self, error: Exception) -> LibraryError:
+        """What an exception on the way means; one that is no trouble of the way's is raised."""
+
+
 class Repository:
     """Files of a repository at one revision."""
+
+    is_versioned = False
 
     def __init__(self, errand: Errand) -> None:
         self._errand = errand
         self._token = client.token(errand.hub) or False
+
+    def explain(self, error: Exception) -> LibraryError:
+        return _explain(error, self._errand.hub, self._errand.repo)
 
     def files(self) -> list[FileRef]:
         return list(self._errand.files)
@@ -68,9 +88,14 @@ class Repository:
 class Address:
     """A file at a direct address, with its parts where it is split. No token goes there."""
 
+    is_versioned = True
+
     def __init__(self, errand: Errand) -> None:
         self._url = errand.url
         self._hub = errand.hub
+
+    def explain(self, error: Exception) -> LibraryError:
+        return _explain(error, self._hub, "")
 
     def files(self) -> list[FileRef]:
         name = PurePosixPath(unquote(urlsplit(self._url).path)).name
@@ -106,3 +131,14 @@ class Address:
         if found and wanted:
             base = base[: found.start()] + wanted[0]
         return base + mark + query
+
+
+def is_cut(error: Exception) -> bool:
+    """http_get says so of a file that ended too early; and it calls itself at each cut."""
+    return (type(error) is OSError and error.errno is None) or isinstance(error, RecursionError)
+
+
+def _explain(error: Exception, hub: Hub, repo: str) -> LibraryError:
+    if is_cut(error):
+        return LibraryError("cut_off", str(error)[:200], host=hub.endpoint)
+    return client.explain(error, hub, repo)

@@ -4,8 +4,8 @@
 /**
  * @typedef {{type: string, generation?: string, from?: number, to?: number, text?: string, reasoning?: string,
  *   phase?: string, fraction?: number, ahead?: number, wait?: number | null, status?: string, reason?: string, topic?: string, id?: string,
- *   kind?: string, replace?: boolean, error?: {kind: string, message: string} | null, stats?: Record<string, number>}} Frame
- * @typedef {{cursor: number, listener: (frame: Frame) => void, asked: number, heard: number}} Follower
+ *   kind?: string, replace?: boolean, reason?: {kind: string, machine: string, message: string}, error?: {kind: string, message: string} | null, stats?: Record<string, number>}} Frame
+ * @typedef {{cursor: number, listener: (frame: Frame) => void, asked: number, heard: number, again: number}} Follower
  */
 
 /** Fires `connection` (detail: "open" | "lost" | "refused"), `trouble` and `notice` (detail: the frame). */
@@ -63,7 +63,7 @@ function askSilent() {
  * @param {(frame: Frame) => void} listener
  */
 export function follow(id, cursor, listener) {
-  followers.set(id, { cursor, listener, asked: 0, heard: 0 });
+  followers.set(id, { cursor, listener, asked: 0, heard: 0, again: 0 });
   ask(id);
 }
 
@@ -81,12 +81,16 @@ export function stop(id) {
 }
 
 /**
- * A frame from further on means that something was missed: ask again, but not for each such frame.
+ * A frame that begins elsewhere means that something was missed: ask again, but not for each such frame. Where two
+ * questions crossed what came to the first, nothing more may come that could remind us.
  * @param {string} id
  * @param {Follower} follower
  */
 function askAgain(id, follower) {
-  if (Date.now() - follower.asked > 500) ask(id);
+  const pause = follower.asked + 500 - Date.now();
+  clearTimeout(follower.again);
+  if (pause <= 0) ask(id);
+  else follower.again = window.setTimeout(ask, pause, id);
 }
 
 /**
@@ -113,7 +117,10 @@ function deliver(frame) {
   const next = continues(frame, follower.cursor);
   if (next === null) askAgain(id, follower);
   if (!next) return;
-  if (frame.type === "delta") follower.cursor = frame.to ?? 0;
+  if (frame.type === "delta") {
+    follower.cursor = frame.to ?? 0;
+    clearTimeout(follower.again);
+  }
   if (frame.type === "done" || frame.type === "missing") followers.delete(id);
   follower.listener(frame);
 }

@@ -207,7 +207,8 @@ class Answer {
 
 /** @param {Frame | null} state */
 function phaseText(state) {
-  if (state?.phase === "waiting") return queueText(state.ahead ?? 0, state.wait ?? 0);
+  if (state?.phase === "waiting")
+    return state.reason?.message ?? queueText(state.ahead ?? 0, state.wait ?? 0);
   const percent = Math.round((state?.fraction ?? 0) * 100);
   if (state?.phase === "loading") {
     return percent
@@ -234,6 +235,7 @@ function queueText(ahead, wait) {
 function pauseText(state) {
   if (state?.phase === "loading") return phaseText(state);
   if (state?.phase !== "waiting") return "";
+  if (state.reason) return state.reason.message;
   return queueText(state.ahead ?? 0, state.wait ?? 0) || gettext("Taking turns, goes on in a moment");
 }
 

@@ -19,7 +19,7 @@ from tests.benchmarks.measuring import Figure, Plan, Skipped
 log = logging.getLogger("benchmarks")
 TOPICS = (
     *("bare", "step", "long-prompt", "threads", "site", "prefix", "fairness"),
-    *("first-token", "relay", "cpp-server", "llama-server", "forecast"),
+    *("first-token", "relay", "scaling", "cpp-server", "llama-server", "vllm", "forecast"),
 )
 
 

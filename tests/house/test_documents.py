@@ -23,10 +23,13 @@ DOCUMENTS = [
 INTERNAL = {
     "CHATSITE_BIND",
     "CHATSITE_ECHO_MODEL",
+    "CHATSITE_ENGINE_PID",
     "CHATSITE_SETUP_TOKEN",
     "CHATSITE_UP",
     "CHATSITE_UP_PID",
 }
+# Folders that come to be when the product is used.
+MADE = ("data/", "run/", "logs/", "secrets/", "valkey/")
 CODE = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(r"^(?:[\w.-]+/)+[\w.-]*$|^[\w-]+\.(?:py|md|toml|html|css|js|yaml)$")
 MODULE = re.compile(r"^(?:chatsite|inference|tests)(?:\.\w+)+$")
@@ -91,7 +94,7 @@ def test_ci_can_be_started() -> None:
 
 def exists(word: str) -> bool:
     """A path from the root, or one that is said within its room."""
-    if (ROOT / word).exists() or word.startswith(("data/", "run/", "logs/", "valkey/")):
+    if (ROOT / word).exists() or word.startswith(MADE):
         return True
     return any((ROOT / folder / word).exists() for folder in ("chatsite", "inference", "tests"))
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pytest_django import Settings
 
+from chatsite.proxies import named
 from chatsite.supervisor import address, broker, keeper, lock, pids, sockets
 from chatsite.supervisor.terminal import GOOD, Terminal
 from chatsite.supervisor.trouble import Trouble
@@ -77,6 +79,16 @@ def test_addresses() -> None:
     assert address.url("chat", 80, "/setup") == "http://chat:80/setup"
     assert address.reachable("192.0.2.7") == ["192.0.2.7"]
     assert all(not found.startswith("0.") for found in address.reachable("0.0.0.0"))  # noqa: S104
+
+
+def test_a_proxy_lets_others_in_where_nobody_listens_to_them(settings: Settings) -> None:
+    """The first account needs the token then, too."""
+    assert address.others_come("0.0.0.0")  # noqa: S104 - the case
+    assert not address.others_come("127.0.0.1")
+    settings.CHATSITE_PROXIES = named(["127.0.0.1"])
+    assert address.others_come("127.0.0.1")
+    settings.CHATSITE_PROXIES, settings.CHATSITE_HTTPS = (), True
+    assert address.others_come("127.0.0.1")
 
 
 def test_an_ipv6_address_is_opened_by_the_web_part() -> None:

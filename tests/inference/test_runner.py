@@ -143,13 +143,15 @@ def test_fast_kernels_that_crash_are_not_used_again(
     assert not Verdicts(tmp_path / "engine" / "verdicts.json").about(spec).fast
 
 
-@pytest.mark.parametrize("engine", ["broken", "no-such-engine"])
+@pytest.mark.parametrize(
+    ("engine", "kind"), [("broken", "model_load_failed"), ("no-such-engine", "engine_missing")]
+)
 def test_a_model_that_cannot_be_loaded_is_told(
-    host: NewHost, broker: redis.Redis, engine: str
+    host: NewHost, broker: redis.Redis, engine: str, kind: str
 ) -> None:
     ask(broker, "a", engine)
     host()
-    assert finished(broker, "a").finish.error == {"kind": "model_load_failed"}
+    assert finished(broker, "a").finish.error == {"kind": kind}
 
 
 def test_an_engine_that_never_gets_on_is_given_up(host: NewHost, broker: redis.Redis) -> None:

@@ -108,17 +108,23 @@ def test_one_that_is_kept_does_not_go_for_idleness(host: NewHost, broker: redis.
 def test_a_request_waits_for_the_worker_that_has_the_files(
     host: NewHost, broker: redis.Redis, tmp_path: Path
 ) -> None:
-    here = WorkerState("here-1", "a", 1, "", 2, 1, 1)
+    here = WorkerState("here-1", "a", 1, "", 2, 1, 1, engines=("llamacpp",))
+    there = replace(here, name="there-1", folders=("tiny-abab",))
     board.greet(broker, here)
-    board.greet(broker, replace(here, name="there-1", folders=("tiny-abab",)))
+    board.greet(broker, there)
     spec = ModelSpec(MODEL, "llamacpp", {"store": "tiny-abab/tiny.gguf"})
     stream.create(broker, replace(request("a"), model=spec))
     running = host()
     time.sleep(1.5)
     assert not ends(broker, "a")
     assert broker.zcard(f"waiting:{MODEL}") == 1
-    # The other one is gone: it fails now, and says so.
-    board.part(broker, "there-1")
+    # Also when the other one is gone: it may come back.
+    board.part(broker, there)
+    running.ring()
+    time.sleep(1)
+    assert not ends(broker, "a")
+    # Nobody expects it any more: it fails now, and says so.
+    board.forget(broker, "there-1")
     running.ring()
     until(lambda: ends(broker, "a"))
     (end,) = ends(broker, "a")

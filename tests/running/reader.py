@@ -53,6 +53,8 @@ class Reader(threading.Thread):
         self.connections = 0
         self._news = threading.Condition()
         self._asked = self._heard = 0.0
+        # Whether something came that does not continue what is here.
+        self._behind = False
         self._leaving = False
         self._socket: ClientConnection | None = None
 
@@ -121,8 +123,10 @@ class Reader(threading.Thread):
         self._socket = socket
         self._ask(socket)
         while not self._over():
+            if self._behind and time.monotonic() - self._asked > ASK_AGAIN:
+                self._ask(socket)
             try:
-                frame = json.loads(socket.recv(timeout=0.5))
+                frame = json.loads(socket.recv(timeout=0.25))
             except TimeoutError:
                 before = time.monotonic() - SILENCE
                 if self._asked < before and self._heard < before:
@@ -133,7 +137,7 @@ class Reader(threading.Thread):
                 self._news.notify_all()
 
     def _ask(self, socket: ClientConnection) -> None:
-        self._asked = time.monotonic()
+        self._asked, self._behind = time.monotonic(), False
         ask = {"type": "follow", "generation": self.generation, "cursor": self.cursor}
         socket.send(json.dumps(ask))
 
@@ -146,9 +150,9 @@ class Reader(threading.Thread):
             self._heard = time.monotonic()
             assert frame["type"] != "missing", "the answer is unknown"
             if not self._continues(frame):
-                if time.monotonic() - self._asked > ASK_AGAIN:
-                    self._ask(socket)
+                self._behind = True
             elif frame["type"] == "delta":
+                self._behind = False
                 self._grow(frame)
             elif frame["type"] == "state":
                 self.phases.append(frame["phase"])

@@ -73,7 +73,8 @@ def say(person: Person, text: str, *, conversation: str = "", **fields: str) -> 
 
 
 def broker(site: Site) -> redis.Redis:
-    return redis.Redis(unix_socket_path=str(sockets.broker(site.data)))
+    """The embedded one, or that which the site was given."""
+    return redis.Redis.from_url(site.env.get("REDIS_URL") or f"unix://{sockets.broker(site.data)}")
 
 
 def read_log(site: Site, generation: str) -> Logged:

@@ -13,11 +13,11 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 
 from tests.live import Site
+from tests.running.judging import ROUNDS, Total, judge
 from tests.running.reader import Reader
 from tests.running.reference import DRAW, Reference
 from tests.running.talking import Logged, Said, log_position, read_log, say
@@ -25,7 +25,6 @@ from tests.running.talking import Logged, Said, log_position, read_log, say
 pytestmark = pytest.mark.live
 
 KINDS = ("engine", "worker", "steward", "web", "valkey")
-ROUNDS = int(os.environ.get("CHATSITE_FAILURE_ROUNDS", "2"))
 SEED = int(os.environ.get("CHATSITE_FAILURE_SEED") or random.SystemRandom().randrange(1 << 16))
 TOKENS = 120
 # Tokens that may be on their way while a process is being killed.
@@ -38,21 +37,6 @@ QUESTIONS = (
     ("Describe the seasons of the year at length.", {"temperature": "0", "seed": "3"}),
     ("Write a letter to a friend about a journey.", {"temperature": "0.6", "seed": "99"}),
 )
-
-
-@dataclass(slots=True)
-class Total:
-    """What became of the answers of one kind of kill."""
-
-    answers: int = 0
-    lost: int = 0
-    repeated: int = 0
-    restarted: int = 0
-    # Other tokens than the undisturbed run's, from a near tie on; and from no near tie on.
-    tied: int = 0
-    differing: int = 0
-    gaps: list[float] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
 
 
 class Talk:
@@ -167,22 +151,6 @@ def kill(site: Site, kind: str) -> None:
             os.kill(pid, signal.SIGKILL)
     else:
         site.kill(kind)
-
-
-def judge(total: Total, reader: Reader, logged: Logged, seen: str, before: int) -> None:
-    """Every token once: in the log, and on the page; what was there before the kill stays."""
-    size = len(logged.tokens)
-    shown = [at for piece in reader.pieces for at in range(piece.begin + 1, piece.end + 1)]
-    for positions in (logged.positions, shown):
-        total.lost += len(set(range(1, size + 1)) - set(positions))
-        total.repeated += len(positions) - len(set(positions))
-    again = logged.positions != list(range(1, size + 1)) or len(logged.requests) != 1
-    if again or len(logged.ends) != 1 or size < before:
-        total.restarted += 1
-        total.remarks.append(f"the log at {before}: {logged.positions}, {len(logged.ends)} ends")
-    if reader.changed or not reader.text.startswith(seen) or reader.text != logged.text:
-        total.lost += 1
-        total.remarks.append(f"the page at {before}: {reader.text!r} for {logged.text!r}")
 
 
 def compare(talk: Talk, total: Total, logged: Logged, plain: Logged) -> None:

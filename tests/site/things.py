@@ -90,6 +90,11 @@ def model(_: User) -> Thing:
     return Thing((row.pk,), [{}, sent])
 
 
+def own_model(_: User) -> Thing:
+    row, _new = Model.objects.get_or_create(name="own", engine="somebodys", source={})
+    return Thing((row.pk,), [{}, {"engine": "somebodys", "source": '{"path": "/mine"}'}])
+
+
 def trial(owner: User) -> Thing:
     return Thing((*model(owner).ids, "8b0d7a3e-0f8e-4c39-9a51-5b1a3f1f2c11"))
 
@@ -106,6 +111,10 @@ def delivery(_: User) -> Thing:
         subject="x",
     )
     return Thing((row.pk, "forget"))
+
+
+def machine(_: User) -> Thing:
+    return Thing(("drain",), [{"name": "box-1"}])
 
 
 def group(owner: User) -> Thing:
@@ -155,13 +164,17 @@ ADMIN: dict[str, Maker] = {
     "models-upload-piece": upload,
     "models-one": model,
     "models-state": model,
+    "models-own-change": own_model,
     "models-enable": model,
     "models-load": model,
     "models-unload": model,
+    "models-places": model,
+    "models-copy": model,
     "models-try": model,
     "models-export": model,
     "models-delete": model,
     "models-trial": trial,
+    "machines-act": machine,
     "providers-one": provider,
     "providers-models": provider,
     "providers-delete": provider,

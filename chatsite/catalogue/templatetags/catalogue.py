@@ -18,6 +18,7 @@ from chatsite.catalogue import troubles
 from chatsite.catalogue.curated import Entry
 from chatsite.catalogue.library import Fit
 from chatsite.catalogue.models import Delivery
+from chatsite.catalogue.nodes import Node
 
 register = template.Library()
 # The words of a verdict, and the colour of their badge.
@@ -40,6 +41,15 @@ ENGINES = {
     "llamacpp-embed": _("llama.cpp for vectors"),
     "vllm": "vLLM",
     "remote": _("models at providers"),
+}
+# How a machine stands: the colour of its badge, and the word.
+BADGES = {
+    "on": ("success", _("In service")),
+    "draining": ("warning", _("Draining")),
+    "drained": ("accent", _("Drained")),
+    "refused": ("danger", _("Wrong version")),
+    "off": ("", _("Switched off")),
+    "gone": ("danger", _("Does not answer")),
 }
 # Tokens of a page of text, about.
 PAGE = 600
@@ -105,6 +115,13 @@ def pace(tokens_per_second: float | None) -> str:
         return ""
     number = f"{tokens_per_second:.1f}" if tokens_per_second < 10 else f"{tokens_per_second:.0f}"
     return gettext("%(number)s tokens/s") % {"number": number}
+
+
+@register.simple_tag
+def node_badge(node: Node) -> SafeString:
+    """How a machine stands, in a word."""
+    kind, word = BADGES.get(node.state, ("", node.state))
+    return format_html('<span class="badge{}">{}</span>', kind and f" badge--{kind}", word)
 
 
 @register.filter

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from chatsite.accounts.access import admin_only, person_of
-from chatsite.catalogue import actions, aliases, deliveries, showing, trials
+from chatsite.catalogue import actions, aliases, copies, deliveries, own, showing, trials
 from chatsite.catalogue.errors import (
     AliasTakenError,
     BadDefaultError,
@@ -24,7 +24,8 @@ from chatsite.catalogue.errors import (
     PathError,
     Refused,
 )
-from chatsite.catalogue.model_forms import ModelForm, model_form
+from chatsite.catalogue.load_forms import form_of
+from chatsite.catalogue.model_forms import ModelForm
 from chatsite.catalogue.models import Model
 from chatsite.catalogue.views.models import fragment
 
@@ -40,8 +41,8 @@ def find(pk: int) -> Model:
 def model(request: HttpRequest, pk: int) -> HttpResponse:
     found = find(pk)
     if request.method != "POST":
-        return show(request, found, model_form(found))
-    form = model_form(found, request.POST)
+        return show(request, found, form_of(found))
+    form = form_of(found, request.POST)
     if form.is_valid():
         try:
             actions.change(pk, form.facts())
@@ -73,6 +74,8 @@ def show(request: HttpRequest, found: Model, form: ModelForm, **more: Any) -> Ht
         "model": found,
         "form": form,
         "line": showing.one(found),
+        "spots": copies.spots(found),
+        "is_own": own.is_own(found),
         "frees": actions.freed_by(found),
         "example": f"/mnt/stick/{aliases.spell(found.name)}.tar",
         "exports": found.deliveries.filter(kind="export").order_by("-created")[:1],
@@ -151,6 +154,33 @@ def trial(request: HttpRequest, pk: int, key: UUID) -> HttpResponse:
 
 
 @admin_only
+@require_safe
+def places(request: HttpRequest, pk: int) -> HttpResponse:
+    """Which machines have its files, and which could get them."""
+    found = find(pk)
+    context = {"model": found, "spots": copies.spots(found)}
+    return fragment(request, "catalogue/model_places.html", context)
+
+
+@admin_only
+@require_POST
+def copy(request: HttpRequest, pk: int) -> HttpResponse:
+    """To a machine that lacks its files, from one that has them."""
+    found = find(pk)
+    trouble = ""
+    try:
+        copies.begin(person_of(request), found, request.POST.get("node", "")[:200])
+    except Refused as error:
+        trouble = str(error.text)
+    if request.headers.get("HX-Request"):
+        context = {"model": found, "spots": copies.spots(found), "trouble": trouble}
+        return render(request, "catalogue/model_places.html", context)
+    if trouble:
+        messages.error(request, trouble)
+    return redirect("models-one", pk)
+
+
+@admin_only
 @require_POST
 def export(request: HttpRequest, pk: int) -> HttpResponse:
     found = find(pk)
@@ -158,7 +188,7 @@ def export(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         deliveries.begin_export(person_of(request), found, path)
     except PathError as error:
-        return show(request, found, model_form(found), export_path=path, export_error=error.text)
+        return show(request, found, form_of(found), export_path=path, export_error=error.text)
     except Refused as error:
         messages.error(request, str(error.text))
         return redirect("models-one", pk)

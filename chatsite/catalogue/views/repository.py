@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from chatsite.accounts.access import admin_only, person_of
-from chatsite.catalogue import deliveries, hub, library, picking, troubles
+from chatsite.catalogue import advice, copies, deliveries, hub, library, picking, subjects, troubles
 from chatsite.catalogue.errors import Refused
 from chatsite.catalogue.models import Model
 from chatsite.catalogue.views.adding import begun, machines, refused, told_of, unmeasured
@@ -93,7 +93,7 @@ def variants(request: HttpRequest) -> HttpResponse:
         return render(request, "catalogue/variants.html", context)
     fits = library.fits(found.variants, cards, context["context"])
     here = {model.folder: model for model in Model.objects.filter(repo=found.repo)}
-    folders = [deliveries.folder_of(found.repo, found.revision, fit.variant) for fit in fits]
+    folders = [subjects.folder_of(found.repo, found.revision, fit.variant) for fit in fits]
     context |= {
         "found": found,
         "fits": fits,
@@ -103,6 +103,7 @@ def variants(request: HttpRequest) -> HttpResponse:
         ],
         "chosen": chosen(found, {**asked, "file": picked or asked.get("file", "")}, fits),
         "cards": cards,
+        "advice": advice.on_weights(found.variants, cards),
     }
     return render(request, "catalogue/variants.html", context)
 
@@ -126,19 +127,13 @@ def download(request: HttpRequest) -> HttpResponse:
     try:
         if url := asked.get("url"):
             library.parse(url)
-            row = deliveries.begin_file(person_of(request), url)
+            row = deliveries.begin_file(person_of(request), url, node=machine(request.POST))
         else:
             found = look(asked)
             variant = pick(found, request.POST.get("variant", ""))
             told = {"licence": found.licence, **told_of(found.repo)}
-            row = deliveries.begin_download(
-                person_of(request),
-                found.repo,
-                found.revision,
-                variant,
-                told,
-                library.node_for(variant, length(request.POST)),
-            )
+            node = machine(request.POST) or library.node_for(variant, length(request.POST))
+            row = copies.arrive(person_of(request), found, variant, told, node)
     except LibraryError as error:
         entry = picking.entry_of(asked.get("repo", ""))
         context: dict[str, Any] = {"asked": asked, "entry": entry, "query": urlencode(asked)}
@@ -148,6 +143,12 @@ def download(request: HttpRequest) -> HttpResponse:
     except Refused as error:
         return refused(request, error)
     return begun(request, row)
+
+
+def machine(data: QueryDict) -> str:
+    """The one that was chosen, where it answers. "": the one that suits best."""
+    asked = data.get("node", "")
+    return asked if asked in {worker.name for worker, _ in machines()} else ""
 
 
 def pick(found: Repository, path: str) -> Variant:

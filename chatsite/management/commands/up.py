@@ -25,23 +25,26 @@ class Command(BaseCommand):
             "--host", default="127.0.0.1", help="0.0.0.0 lets others on the network in"
         )
         parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument(
+            "--no-worker", action="store_true", help="run no models here; other machines do"
+        )
         # manage.py has read it already, before the settings were loaded.
         parser.add_argument("--data-dir", help="where everything is kept; default: data")
 
     def handle(self, *args: Any, **options: Any) -> None:
         terminal = Terminal()
         try:
-            run(options["host"], options["port"], terminal)
+            run(options["host"], options["port"], terminal, works=not options["no_worker"])
         except Trouble as trouble:
             terminal.say(str(trouble), BAD)
             sys.exit(1)
 
 
-def run(host: str, port: int, terminal: Terminal) -> None:
+def run(host: str, port: int, terminal: Terminal, *, works: bool) -> None:
     data = settings.DATA_DIR
     with lock.claim(data, address.url(host, port)):
         left = pids.reap(data)
         if left:
             terminal.say(f"Ended {left} processes that an earlier run had left behind.")
         listener = address.listen(host, port)
-        House(data, settings.BASE_DIR / "manage.py", listener, terminal).run()
+        House(data, settings.BASE_DIR / "manage.py", listener, terminal, works=works).run()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from inference.contract import Event, Finish, Job, ModelSpec, Progress, Request, Shape
+from inference.contract import Event, Finish, Job, ModelSpec, Progress, Request
 from inference.engines.base import Info, Setup
 from inference.engines.compiler import Compilation, Refusal
 from inference.engines.disk import Disk
@@ -23,7 +23,6 @@ from inference.engines.shelf import Shelf
 from inference.engines.threads import Tuner
 from inference.hardware import thread_counts
 from inference.intake import Intake, Prompt, TooLongError
-from inference.parse.shapes import either
 from inference.parse.writer import Writer
 from inference.prompt import PromptError
 
@@ -70,7 +69,7 @@ class LlamaCppEngine:
         return Info(slots, context, 2 * slots, best, self.model.gpu_layers)
 
     def add(self, job: Job) -> None:
-        shape = self._shape(job.request)
+        shape = self.intake.shape_for(job.request)
         if shape is None:
             self._refuse(job, "tool_choice_refused")
         elif shape.kind == "text":
@@ -152,17 +151,6 @@ class LlamaCppEngine:
             self._refuse(job, result.kind, detail=result.detail)
         else:
             self._begin(job, Grammar(result, self.model.vocab.pointer, self.model.vocab.size))
-
-    def _shape(self, request: Request) -> Shape | None:
-        """The form of the answer; None where a call is wanted that cannot be forced."""
-        tools, choice, parallel = request.tools, request.tool_choice, request.parallel_tool_calls
-        format = self.intake.format_for(request)
-        if request.must_call:
-            return format.call_shape(tools, choice, parallel)
-        if choice == "none" or request.shape.kind not in {"json", "schema"}:
-            return request.shape
-        call = format.call_shape(tools, "required", parallel)
-        return either(call, request.shape) if call else request.shape
 
     def _begin(self, job: Job, grammar: Grammar | None) -> None:
         context = {"context_length": self.model.context_length}

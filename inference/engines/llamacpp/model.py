@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from inference.contract import ModelSpec
 from inference.engines.base import LoadError, Setup
+from inference.engines.llamacpp import backends
 from inference.engines.llamacpp.vocabulary import Vocabulary
 from inference.engines.weights import locate
 from inference.hardware import processor
@@ -226,6 +227,7 @@ def _memory(data: bytes) -> Any:
 
 def offers(wanted: int) -> list[int]:
     """Numbers of layers to try on the GPU, the most first; a build without one knows only 0."""
+    backends.find()
     if not llama_cpp.llama_supports_gpu_offload():
         return [0]
     return [wanted, 0] if wanted > 0 else [0] if wanted == 0 else [999, 48, 32, 24, 16, 8, 0]
@@ -234,6 +236,7 @@ def offers(wanted: int) -> list[int]:
 def read_weights(path: Path, fast: bool, gpu_layers: int, report: Callable[[float], None]) -> Any:
     """llama.cpp's model, 0 where it refuses the file."""
     llama_cpp.llama_log_set(_hear, ctypes.c_void_p(0))
+    backends.find()
     llama_cpp.llama_backend_init()
 
     @llama_cpp.llama_progress_callback

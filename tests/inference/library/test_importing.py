@@ -106,11 +106,15 @@ def test_of_a_folder_comes_what_belongs_to_the_model(store: Store, place: Path) 
     assert {each.name for each in folder.iterdir()} == kept
 
 
-def test_safetensors_without_an_engine_for_them(store: Store, place: Path) -> None:
+def test_safetensors_are_loaded_by_nobody_before_they_land(store: Store, place: Path) -> None:
+    """Their engine may be on another machine; what they say of themselves is doubted here."""
     (place / "model.safetensors").write_bytes(pack(GOOD))
     (place / "config.json").write_text(json.dumps(CONFIG))
-    assert refused(store, place) == "no_engine"
-    assert not list((store.root / ".incoming").glob("*/*"))
+    landed = take(store, place)
+    manifest = store.manifest(landed.folder)
+    assert (landed.engine, landed.format) == ("vllm", "safetensors")
+    assert manifest
+    assert (manifest.fast, manifest.defences) == (True, ())
 
 
 @pytest.mark.usefixtures("easy")

@@ -78,13 +78,10 @@ def test_what_makes_vectors_gets_its_engine(tmp_path: Path) -> None:
     assert border.judge(tmp_path).engine == "llamacpp-embed"
 
 
-def test_safetensors_with_their_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_safetensors_with_their_config(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(pack(GOOD))
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
-    with pytest.raises(LibraryError, match="no_engine"):
-        border.judge(tmp_path)
-    monkeypatch.setenv("CHATSITE_ENGINES", f"vllm={ECHO}")
     passed = border.judge(tmp_path)
     assert (passed.format, passed.engine, passed.file) == ("safetensors", "vllm", "config.json")
     assert passed.shapes.parameters == 40
@@ -142,10 +139,7 @@ def test_a_part_is_missing(refused: Callable[..., str]) -> None:
     assert refused(**parts) == "incomplete"
 
 
-def test_a_list_tells_of_a_file_that_is_not_there(
-    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CHATSITE_ENGINES", f"vllm={ECHO}")
+def test_a_list_tells_of_a_file_that_is_not_there(refused: Callable[..., str]) -> None:
     listed = {"weight_map": {"a": "model-1.safetensors", "b": "../../etc/passwd"}}
     files = {"model-1__safetensors": pack(GOOD), "config__json": json.dumps(CONFIG).encode()}
     index = "model__safetensors__index__json"

@@ -15,7 +15,8 @@ from tests.live import ROOT
 class Worker:
     """What `manage.py worker` becomes, with short leases."""
 
-    def __init__(self, url: str, data: Path) -> None:
+    def __init__(self, url: str, data: Path, **env: str) -> None:
+        data.mkdir(exist_ok=True)
         self._log = (data / "worker.log").open("ab")
         self._process = subprocess.Popen(
             worker_command(),
@@ -25,6 +26,7 @@ class Worker:
                 "REDIS_URL": url,
                 "CHATSITE_DATA_DIR": str(data),
                 "CHATSITE_LEASE_MS": "2000",
+                **env,
             },
             stdout=self._log,
             stderr=self._log,

@@ -13,7 +13,7 @@ import redis
 from django.utils import timezone
 
 from chatsite.accounts.models import User
-from chatsite.catalogue import actions, aliases, deliveries, hub, troubles
+from chatsite.catalogue import actions, aliases, deliveries, hub, subjects, troubles
 from chatsite.catalogue.errors import (
     HereAlreadyError,
     NotHereError,
@@ -255,7 +255,7 @@ def test_odd_characters_of_a_file_are_no_poison(alice: User, worker: Worker) -> 
     assert model is not None
     assert (model.title, model.landed["name"]) == ("Tiny", "Tiny")
     assert model.description == "ab"
-    assert deliveries.storable({"a\0": ["\ud800", 1, None]}) == {"a": ["?", 1, None]}
+    assert subjects.storable({"a\0": ["\ud800", 1, None]}) == {"a": ["?", 1, None]}
 
 
 @pytest.mark.parametrize("path", ["", "writer.gguf", "../x", "/a\0b", "/" + "x" * 5000])

@@ -1,0 +1,39 @@
+"""Whether this container does its work, for Docker's health checks: `web PORT` answers, or the
+`worker` of this machine was seen in Redis a moment ago. Ends with 1 where not."""  # noqa: INP001
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+PATIENCE = 5
+
+
+def main(part: str, *options: str) -> int:
+    return 0 if {"web": web, "worker": worker}[part](*options) else 1
+
+
+def web(port: str) -> bool:
+    with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE) as answer:
+        return bool(answer.status == 200)
+
+
+def worker() -> bool:
+    # Only here: the web part's check, every few seconds, has no use for them.
+    import redis
+
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from inference import board
+
+    path = os.environ.get("REDIS_URL_FILE")
+    url = Path(path).read_text().strip() if path else os.environ["REDIS_URL"]
+    options = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+    with redis.Redis.from_url(url, **options) as client:
+        return any(each.host == socket.gethostname() for each in board.workers(client))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""vLLM behind the protocol of all engines: read engine.py first."""
