@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests import postgres
@@ -35,16 +36,14 @@ GATES = {
     "types": ["mypy"],
     "migrations": [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
 }
-# Two processes each: most tests of a running product wait. Their figures say little then; a file
-# that is run alone with -s tells them.
+ORDERED = ("--dist", "loadfile", "-p", "no:randomly")
+# More processes than cores where many tests wait. Their figures say little then; a file that is run
+# alone with -s tells them.
 LANES = {
-    "tests": ["-n", "2", "-m", "not live and not browser and not vllm"],
-    "postgres": ["-n", "2", "tests/site"],
-    "browser": ["-n", "2", "--dist", "loadfile", "-p", "no:randomly", "-m", "browser"],
-    "live": [
-        *["-n", "2", "--dist", "loadfile", "-p", "no:randomly"],
-        *["-m", "live and not browser and not vllm"],
-    ],
+    "tests": ["-n", "4", "-m", "not live and not browser and not vllm"],
+    "postgres": ["-n", "4", "tests/site"],
+    "browser": ["-n", "2", *ORDERED, "-m", "browser", "tests/browser"],
+    "live": ["-n", "2", *ORDERED, "-m", "live", "tests/running", "tests/office"],
     # By the interpreter of vLLM's own environment, one after the other: it takes all of the memory.
     "vllm": ["-p", "no:randomly", "-m", "vllm", "tests/vllm"],
 }
@@ -61,7 +60,7 @@ def main(wanted: list[str]) -> int:
         return 2
     began = time.monotonic()
     missing = lacking()
-    results = {name: gate(name) for name in GATES if not wanted or name in wanted}
+    results = gates([name for name in GATES if not wanted or name in wanted])
     counts: Counter[str] = Counter()
     for name in LANES:
         if not wanted or name in wanted:
@@ -72,13 +71,25 @@ def main(wanted: list[str]) -> int:
     return 0 if all(results.values()) else 1
 
 
-def gate(name: str) -> bool:
-    title(name)
+def gates(names: list[str]) -> dict[str, bool]:
+    """Two at a time, since each takes one core; what they say comes in order."""
+    results = {}
+    with ThreadPoolExecutor(2) as pool:
+        for name, (good, said) in zip(names, pool.map(gate, names), strict=True):
+            title(name)
+            print(said, end="", flush=True)
+            results[name] = good
+    return results
+
+
+def gate(name: str) -> tuple[bool, str]:
     command = tool(GATES[name])
     if shutil.which(command[0]) is None:
-        print(f"{command[0]} is not installed.")
-        return "CI" not in os.environ
-    return subprocess.run(command, cwd=ROOT).returncode == 0
+        return "CI" not in os.environ, f"{command[0]} is not installed.\n"
+    done = subprocess.run(
+        command, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return done.returncode == 0, done.stdout
 
 
 def lane(name: str, counts: Counter[str]) -> bool:

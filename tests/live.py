@@ -42,6 +42,8 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 import psutil
 import pytest
 
+from tests import template
+
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "violet-harbour-7"
 NEW_PERSON = """
@@ -110,10 +112,14 @@ class Site:
         host: str = "127.0.0.1",
         python: str | Path = sys.executable,
         options: tuple[str, ...] = (),
+        laid: bool = True,
         **env: str,
     ) -> None:
+        """A data directory of its own is laid out from the template, unless `laid` says no."""
         self.options = options
         self.data = data or Path(tempfile.mkdtemp(prefix="chatsite-live-"))
+        if laid and data is None:
+            template.lay(self.data, clean_environment())
         self.host = host
         self.python = str(python)
         self.port = free_port()

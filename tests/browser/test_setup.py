@@ -13,7 +13,7 @@ from tests.live import PASSWORD, Site
 
 
 def test_it_works(blank: Enter, new_site: Callable[..., Site]) -> None:
-    product = new_site()
+    product = new_site(laid=False)
     wait_for(lambda: f"{product.url}/setup" in product.output(), "the printed address")
     window = blank(product=product).open("/")
     page = window.page

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.house.sources import name, ours
+from tests.house.sources import ROOT, name, ours
 
 DRAWERS = {"utils", "helpers", "common", "services", "misc", "util", "helper"}
 
@@ -32,3 +33,15 @@ def test_rooms_have_a_sign_and_nothing_else_on_the_door() -> None:
         if path.name == "__init__.py" and len(ast.parse(path.read_text()).body) > 1
     ]
     assert more == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "rooms"), [("live", {"running", "office"}), ("browser", {"browser"})]
+)
+def test_a_lane_finds_its_tests_in_its_folders(mark: str, rooms: set[str]) -> None:
+    marked = {
+        path.relative_to(ROOT / "tests").parts[0]
+        for path in (ROOT / "tests").rglob("*.py")
+        if re.search(rf"^ *(pytestmark = |@|item.*)pytest\.mark\.{mark}\b", path.read_text(), re.M)
+    }
+    assert marked == rooms

@@ -119,7 +119,8 @@ def test_what_survives_both_is_ended_at_the_next_start(
     # The system ends what multiprocessing has started.
     assert gone(engine, started["own"])
     assert lives(started["other"])
-    assert reap(tmp_path / "engines") == 1
+    # A helper of multiprocessing may not have noticed yet that it is alone.
+    assert reap(tmp_path / "engines") >= 1
     assert gone(started["other"])
     assert list((tmp_path / "engines").iterdir()) == []
 

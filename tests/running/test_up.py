@@ -24,7 +24,7 @@ PARTS = ("web", "worker", "steward", "valkey")
 
 
 def test_it_works(new_site: NewSite) -> None:
-    site = new_site()
+    site = new_site(laid=False)
     assert all(psutil.pid_exists(site.pid(part)) for part in PARTS)
     wait_for(lambda: f"{site.url}/setup" in site.output(), "the address")
     assert "worker   ready" in site.output()

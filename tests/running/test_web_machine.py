@@ -44,7 +44,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_works(new_site: NewSite, bare: Path) -> None:
     """Web, steward and a worker for what needs no engine."""
-    site = new_site(python=bare)
+    site = new_site(python=bare, laid=False)
     found = subprocess.run([str(bare), "-c", ENGINES], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
     assert "smollm2" not in site.manage("models", "list")

@@ -62,6 +62,8 @@ class CallView(WaitingView, Generic[Asked]):
 
     def enter(self, request: HttpRequest) -> Begun[Asked]:
         """Begin, or find what was begun before; in a thread with a database."""
+        # A repeat lets nobody in: what an earlier call of this context was told is not for it.
+        limits.admitted.set(None)
         name = once.name_of(request)
         if name is None:
             asked, rows = self.begin(request)
