@@ -42,6 +42,8 @@ def test_a_lane_finds_its_tests_in_its_folders(mark: str, rooms: set[str]) -> No
     marked = {
         path.relative_to(ROOT / "tests").parts[0]
         for path in (ROOT / "tests").rglob("*.py")
-        if re.search(rf"^ *(pytestmark = |@|item.*)pytest\.mark\.{mark}\b", path.read_text(), re.M)
+        if re.search(
+            rf"^ *(pytestmark = |@|item.*)pytest\.mark\.{mark}\b", path.read_text(), re.MULTILINE
+        )
     }
     assert marked == rooms
