@@ -36,7 +36,7 @@ os.environ["REDIS_URL"] = (
 )
 
 from chatsite.settings import *  # noqa: E402, F403 - Django reads every name
-from chatsite.settings import DATABASES  # noqa: E402
+from chatsite.settings import DATABASES, MIDDLEWARE  # noqa: E402
 
 # A file, not memory: consumers and async views open connections in several threads.
 DATABASES["default"].setdefault("TEST", {})["NAME"] = (
@@ -50,7 +50,9 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 SERVESTATIC_USE_FINDERS = True
-# Looked up when they are asked for: every test client would go through all of them first.
 SERVESTATIC_AUTOREFRESH = True
+MIDDLEWARE = [
+    name.replace("servestatic.middleware.Serve", "tests.lazy_static.Lazy") for name in MIDDLEWARE
+]
 # Each test closes what it opened.
 DATABASE_LINGER = 0
