@@ -14,6 +14,8 @@ FORM = (
 )
 # Seconds until a host that is silent, or a pool that is all in use, counts as trouble.
 PATIENCE = 5
+# How SQLite and PostgreSQL say that there is no room on the disk.
+FULL = (13, "53100")
 # A network that fails ends no connection. Here: what is sent is taken within that time, and where
 # nothing is said the other end is asked. There: a transaction of whom nothing is heard any more
 # keeps no row from the others. An `options` in the address takes the place of the last line.
@@ -106,3 +108,9 @@ ADVICE = (
     ("No such file or directory", f"No PostgreSQL listens at {WHERE}."),
     ("does not exist", f"PostgreSQL has no such user or database as {WHERE} names."),
 )
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether that is why the database could not do it."""
+    cause = error.__cause__ if error else None
+    return (getattr(cause, "sqlite_errorcode", None) or getattr(cause, "sqlstate", None)) in FULL

@@ -12,6 +12,8 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.views.defaults import server_error
 
+from chatsite.databases import disk_is_full
+
 # What the drivers raise where nobody answers, and for nothing that a view did wrong.
 AWAY = (OperationalError, InterfaceError, redis.ConnectionError, redis.TimeoutError)
 # Seconds; what restarts is back after as many.
@@ -20,14 +22,20 @@ RETRY = 5
 
 def answer(request: HttpRequest) -> HttpResponse:
     """Django's handler of what nobody caught, called while that is being handled."""
-    if not isinstance(sys.exception(), AWAY):
+    error = sys.exception()
+    if not isinstance(error, AWAY):
         return server_error(request)
+    full = disk_is_full(error)
     if request.headers.get("HX-Request"):
         message = gettext("The site cannot reach its database just now. Try again in a moment.")
-        told = {"error": {"kind": "outage", "message": message}}
+        if full:
+            message = gettext(
+                "The disk of the server is full. Free some space or tell your admin, then try again."
+            )
+        told = {"error": {"kind": "storage_full" if full else "outage", "message": message}}
         response: HttpResponse = JsonResponse(told, status=503)
     else:
         # Without the request: what templates are given with it asks the database.
-        response = HttpResponse(render_to_string("503.html"), status=503)
+        response = HttpResponse(render_to_string("503.html", {"full": full}), status=503)
     response.headers["Retry-After"] = str(RETRY)
     return response

@@ -119,7 +119,7 @@ class Site:
         self.options = options
         self.data = data or Path(tempfile.mkdtemp(prefix="chatsite-live-"))
         if laid and data is None:
-            template.lay(self.data, clean_environment())
+            template.lay(self.data, clean_environment(), tables="DATABASE_URL" not in env)
         self.host = host
         self.python = str(python)
         self.port = free_port()

@@ -22,10 +22,11 @@ preparation.collect(Terminal())
 """
 
 
-def lay(data: Path, environment: dict[str, str]) -> None:
+def lay(data: Path, environment: dict[str, str], *, tables: bool = True) -> None:
     """Into a data directory that has nothing yet. `environment`: without settings of a site."""
     made = _made(tuple(sorted(environment.items())))
-    shutil.copy(made / "db.sqlite3", data)
+    if tables:
+        shutil.copy(made / "db.sqlite3", data)
     shutil.copy(made / ".static-stamp", data)
     # Links, since nobody writes into a static file: it is made anew.
     shutil.copytree(made / "static", data / "static", copy_function=os.link)

@@ -11,6 +11,7 @@ from typing import Any
 from django.http import HttpResponse
 
 from chatsite.api import provider_errors
+from chatsite.databases import disk_is_full
 from chatsite.outage import AWAY, RETRY
 
 
@@ -113,6 +114,9 @@ def unknown_address(path: str) -> ApiError:
 
 def failed(error: Exception) -> ApiError:
     """What nobody caught: said for what it is where only a part of the site is away."""
+    if disk_is_full(error):
+        status, message = SERVERS["storage_full"]
+        return ApiError(status, "storage_full", message)
     if isinstance(error, AWAY):
         message = "The site cannot reach its database just now. Please try again."
         headers = {"Retry-After": str(RETRY)}

@@ -7,9 +7,7 @@ from typing import Any
 from django.db import OperationalError
 from django.utils.translation import gettext
 
-# SQLITE_FULL, and PostgreSQL's "disk full".
-FULL_SQLITE = 13
-FULL_POSTGRES = "53100"
+from chatsite.databases import disk_is_full
 
 
 class Refusal(Exception):
@@ -90,9 +88,7 @@ def over_quota(unit: str, span: str, limit: int) -> Refusal:
 
 def storage(error: OperationalError) -> Refusal:
     """The database could not write. What the user typed is still in the composer."""
-    cause = error.__cause__
-    code = getattr(cause, "sqlite_errorcode", None) or getattr(cause, "sqlstate", None)
-    if code in (FULL_SQLITE, FULL_POSTGRES):
+    if disk_is_full(error):
         message = gettext(
             "The disk of the server is full, so your message was not saved. It is still in the "
             "box below: free some space or tell your admin, then send it again."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import Any
 
 import pytest
@@ -42,6 +43,23 @@ def test_a_part_of_a_page_is_told_in_our_words(lost: Client) -> None:
     answer = lost.get("/chat/", headers={"HX-Request": "true"})
     assert answer.status_code == 503
     assert AWAY in json.loads(answer.content)["error"]["message"]
+
+
+def test_a_full_disk_is_called_that(monkeypatch: pytest.MonkeyPatch, bob_client: Client) -> None:
+    """Also where a session, of which a chat's own refusal knows nothing, cannot be kept."""
+    error = OperationalError("database or disk is full")
+    error.__cause__ = sqlite3.OperationalError()
+    error.__cause__.sqlite_errorcode = sqlite3.SQLITE_FULL
+    lose(monkeypatch, "chatsite.chat.views._thread", error)
+    bob_client.raise_request_exception = False
+    page = bob_client.get("/chat/")
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
+    assert "disk of the server is full" in page.content.decode()
+    part = json.loads(bob_client.get("/chat/", headers={"HX-Request": "true"}).content)["error"]
+    assert (part["kind"], "disk of the server is full" in part["message"]) == ("storage_full", True)
+    lose(monkeypatch, "chatsite.api.access.keys.find_key", error)
+    told = bob_client.get("/v1/models", headers={"Authorization": f"Bearer {keys.MARK}any"})
+    assert (told.status_code, told.json()["error"]["code"]) == (503, "storage_full")
 
 
 def test_before_anybody_is_known(monkeypatch: pytest.MonkeyPatch, bob_client: Client) -> None:
