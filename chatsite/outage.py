@@ -30,7 +30,8 @@ def answer(request: HttpRequest) -> HttpResponse:
         message = gettext("The site cannot reach its database just now. Try again in a moment.")
         if full:
             message = gettext(
-                "The disk of the server is full. Free some space or tell your admin, then try again."
+                "The disk of the server is full. Free some space or tell your admin, then try "
+                "again."
             )
         told = {"error": {"kind": "storage_full" if full else "outage", "message": message}}
         response: HttpResponse = JsonResponse(told, status=503)
