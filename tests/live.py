@@ -12,10 +12,11 @@
         ...
         site.stop()                         # Ctrl-C; the fixture does it, too
 
-The tests' own process never touches the ORM of that product: rows are made by `site.manage(...)`
-or `site.shell(...)`, which run manage.py. Parts: web, worker, steward, valkey; `site.engines()` are
-the engine children of the worker. `site.output()` is what `up` printed, `site.log("web")` the
-log of a part. The deterministic `echo` model is in the catalogue beside the starter model.
+The tests' own process never touches the ORM of that product: rows are made by `site.manage(...)`,
+which runs manage.py, or `site.shell(...)`, which runs code on its tables. Parts: web, worker,
+steward, valkey; `site.engines()` are the engine children of the worker. `site.output()` is what
+`up` printed, `site.log("web")` the log of a part. The deterministic `echo` model is in the
+catalogue beside the starter model.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ import psutil
 import pytest
 
 from tests import template
+from tests.tables import Tables
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "violet-harbour-7"
@@ -132,6 +134,7 @@ class Site:
         # Before the command of `up`, as `ip netns exec NAME` is.
         self.prefix: tuple[str, ...] = ()
         self.up: subprocess.Popen[bytes] | None = None
+        self.tables = Tables(self.python)
         # Seconds from the start to the first /readyz that said 200.
         self.took = 0.0
 
@@ -181,6 +184,7 @@ class Site:
         return code
 
     def remove(self) -> None:
+        self.tables.close()
         try:
             self.stop()
         finally:
@@ -229,7 +233,8 @@ class Site:
         return done.stdout
 
     def shell(self, code: str, **env: str) -> str:
-        return self.manage("shell", "-v", "0", "-c", code, **env)
+        """Run code on its tables; what it printed."""
+        return self.tables.run(code, self.env, **env)
 
     def person(self, name: str, *, admin: bool | None = None) -> Person:
         """Somebody with an account (made when there is none), logged in. Alice is the admin."""
