@@ -7,20 +7,22 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
-    if sys.argv[1:2] in (["up"], ["chat"], ["move"]):
-        choose_data(sys.argv[2:])
+    sys.argv[2:] = choose_data(sys.argv[2:])
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
 
 
-def choose_data(arguments: list[str]) -> None:
-    """The settings need the data directory when they load: before a command gets its options."""
+def choose_data(arguments: list[str]) -> list[str]:
+    """The settings need the data directory when they load, before a command gets its options: every
+    command takes `--data-dir`, also those of Django. The other arguments."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--data-dir")
-    chosen = parser.parse_known_args(arguments)[0].data_dir
-    if chosen:
-        os.environ["CHATSITE_DATA_DIR"] = chosen
+    known, others = parser.parse_known_args(arguments)
+    if not known.data_dir:
+        return arguments
+    os.environ["CHATSITE_DATA_DIR"] = known.data_dir
+    return others
 
 
 if __name__ == "__main__":

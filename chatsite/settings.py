@@ -15,14 +15,16 @@ import environ
 from csp import constants as csp
 from django.utils.translation import gettext_lazy as _
 
-from chatsite import databases, hosts, logs, proxies
+from chatsite import databases, hosts, logs, proxies, secret_files
 from chatsite.supervisor import sockets
 
 # Lets `ModelAdmin[Model]` and its like be written, which the strict types ask for.
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
+# The parts that `up` starts, and the worker that knows no Django, find them there, too.
+os.environ |= secret_files.opened(os.environ)
+env = environ.Env()
 
 DATA_DIR = Path(env.str("CHATSITE_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
 

@@ -1,19 +1,22 @@
-"""Whether this container does its work, for Docker's health checks: `web PORT` answers, or the
-`worker` of this machine was seen in Redis a moment ago. Ends with 1 where not."""  # noqa: INP001
+"""Whether this container does its work, for Docker's health checks: `web PORT` answers, the
+`worker` of this machine was seen in Redis a moment ago, or the `steward` has ended a round. Ends
+with 1 where not."""  # noqa: INP001
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from urllib.request import urlopen
 
 PATIENCE = 5
+ROUND = 60
 
 
 def main(part: str, *options: str) -> int:
-    return 0 if {"web": web, "worker": worker}[part](*options) else 1
+    return 0 if {"web": web, "worker": worker, "steward": steward}[part](*options) else 1
 
 
 def web(port: str) -> bool:
@@ -33,6 +36,12 @@ def worker() -> bool:
     options = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
     with redis.Redis.from_url(url, **options) as client:
         return any(each.host == socket.gethostname() for each in board.workers(client))
+
+
+def steward() -> bool:
+    """A round takes as long as the database and Redis are waited for, never so long as this."""
+    mark = Path(os.environ["CHATSITE_DATA_DIR"]) / "run" / "steward"
+    return time.time() - mark.stat().st_mtime < ROUND
 
 
 if __name__ == "__main__":

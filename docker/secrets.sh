@@ -38,6 +38,9 @@ if [ "${1:-}" = --tls ] && [ ! -e secrets/tls.crt ]; then
     [[ $name =~ ^[0-9.]+$ ]] && kind=IP || kind=DNS
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 820 -subj "/CN=$name" \
         -addext "subjectAltName=$kind:$name" -keyout secrets/tls.key -out secrets/tls.crt 2>/dev/null
-    chmod 444 secrets/tls.crt secrets/tls.key
     echo "made secrets/tls.crt and secrets/tls.key for $name"
 fi
+# A pair of your own comes readable by its owner only; the proxy is somebody else.
+for file in secrets/tls.crt secrets/tls.key; do
+    if [ -e "$file" ]; then chmod 444 "$file"; fi
+done

@@ -51,7 +51,8 @@ def steward(manage: Path) -> Part:
 
 
 def web_command(*listens: str) -> tuple[str, ...]:
-    options = ("--no-server-name", "--application-close-timeout", "2")
+    # No log of requests: words that are searched for and tokens stand in addresses.
+    options = ("--no-server-name", "--application-close-timeout", "2", "--verbosity", "0")
     daphne = (sys.executable, "-m", "daphne", *options)
     return (*daphne, *listens, "chatsite.asgi:application")
 

@@ -53,9 +53,9 @@ def find_secret(environ: Mapping[str, str] | os._Environ[str]) -> str:
     if path is None and environ.get(SECRET):
         return environ[SECRET]
     try:
-        # A file that was named is the secret as it is; ours ends where it ends.
+        # Without the line's end that an editor puts there: the site reads it in the same way.
         if path is not None:
-            return Path(path).read_text(encoding="utf-8")
+            return Path(path).read_text(encoding="utf-8").strip()
         data = environ.get("CHATSITE_DATA_DIR") or "."
         return (Path(data) / "secret_key").read_text(encoding="utf-8").strip()
     except OSError:

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 import yaml
 from django.core.management import get_commands, load_command_class
 
+from chatsite import proxies
 from chatsite.supervisor import broker
 from tests.house import composed
 from tests.house.sources import ROOT
@@ -131,6 +133,15 @@ def make_secrets(folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=30)
 
 
+def test_a_certificate_of_ones_own_can_be_read_by_the_proxy(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    own = tmp_path / "secrets" / "tls.key"
+    own.write_text("a key")
+    own.chmod(0o600)
+    make_secrets(tmp_path)
+    assert own.stat().st_mode & 0o777 == 0o444
+
+
 def test_secrets_are_kept_out_of_the_repository() -> None:
     assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
     assert "/.env" in (ROOT / ".gitignore").read_text().splitlines()
@@ -205,9 +216,16 @@ def test_the_proxy_has_the_address_that_the_site_believes() -> None:
     for values in ({}, {"OFFICE_NET": "10.1.2"}):
         services = composed.services(**values)
         address = services["proxy"]["networks"]["front"]["ipv4_address"]
-        assert services["web"]["environment"]["CHATSITE_PROXIES"] == address
-        subnet = composed.read(**values)["networks"]["front"]["ipam"]["config"][0]["subnet"]
-        assert subnet == address.rpartition(".")[0] + ".0/24"
+        assert services["web"]["environment"]["CHATSITE_PROXIES"] == f"{address},"
+        # Docker gives the web processes others: those of `ip_range`.
+        [config] = composed.read(**values)["networks"]["front"]["ipam"]["config"]
+        assert config["subnet"] == address.rpartition(".")[0] + ".0/24"
+        given, taken = ip_network(config["ip_range"]), ip_address(address)
+        assert taken in ip_network(config["subnet"])
+        assert taken not in given
+        assert taken != ip_address(config["gateway"])
+    named = composed.services(CHATSITE_PROXIES="10.0.0.7")["web"]["environment"]["CHATSITE_PROXIES"]
+    assert proxies.named(named.split(",")) == proxies.named(["172.30.57.2", "10.0.0.7"])
 
 
 def test_uploads_reach_the_worker_beside() -> None:

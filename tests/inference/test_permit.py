@@ -52,7 +52,7 @@ def test_it_is_bound_to_its_purpose() -> None:
 
 def test_where_a_worker_finds_the_secret(tmp_path: Path) -> None:
     assert find_secret({"CHATSITE_SECRET_KEY": "x"}) == "x"
-    (tmp_path / "named").write_text("from a file")
+    (tmp_path / "named").write_text("from a file\n")
     named = {"CHATSITE_SECRET_KEY_FILE": str(tmp_path / "named")}
     assert find_secret({"CHATSITE_SECRET_KEY": "x", **named}) == "from a file"
     (tmp_path / "secret_key").write_text("made at the first start\n")

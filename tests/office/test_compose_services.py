@@ -180,7 +180,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         made.start("web")
         made.start("steward")
         made.start_proxy()
-        for name in ("web", "worker-cpu"):
+        for name in ("web", "steward", "worker-cpu"):
             until(partial(made.is_healthy, name), made.output)
         yield made
     finally:

@@ -41,10 +41,11 @@ class Command(BaseCommand):
 def run(url: str, terminal: Terminal) -> list[Line]:
     if not url.startswith(databases.POSTGRESQL):
         raise Trouble("target", f"Say where to, in DATABASE_URL or with --to. {databases.FORM}")
+    target = databases.configure(url)
+    # A disk that takes long to write what it was given is no network that is cut.
+    target["OPTIONS"]["tcp_user_timeout"] = 0
     with lock.claim(settings.DATA_DIR, "manage.py move"):
-        return move(
-            settings.SQLITE, databases.configure(url), lambda text: terminal.part("move", text)
-        )
+        return move(settings.SQLITE, target, lambda text: terminal.part("move", text))
 
 
 def report(lines: Sequence[Line], terminal: Terminal) -> None:

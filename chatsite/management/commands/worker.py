@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -31,7 +30,6 @@ class Command(BaseCommand):
             sys.exit(1)
         self.wait_for_broker()
         os.environ.setdefault("CHATSITE_DATA_DIR", str(settings.DATA_DIR))
-        os.environ |= opened(dict(os.environ))
         command = parts.worker_command()
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
@@ -46,13 +44,3 @@ class Command(BaseCommand):
                 said = time.monotonic()
                 self.stderr.write(f"{fault.text} Waiting for it ...")
             time.sleep(PAUSE)
-
-
-def opened(environ: dict[str, str]) -> dict[str, str]:
-    """What lies in files (`REDIS_URL_FILE` and its like), as the settings of the worker want it."""
-    found = {}
-    for name, path in environ.items():
-        base = name.removesuffix("_FILE")
-        if base != name and base.startswith(("CHATSITE_", "REDIS_URL", "HF_TOKEN")):
-            found[base] = Path(path).read_text().strip()
-    return found
