@@ -185,8 +185,7 @@ def test_a_container_is_looked_after(name: str) -> None:
     service = composed.services()[name]
     assert service["restart"] == "unless-stopped"
     assert "memory" in service["deploy"]["resources"]["reservations"]
-    # The steward has no port and nobody waits for it.
-    assert ("healthcheck" in service) == (name != "steward")
+    assert "healthcheck" in service
 
 
 def test_only_the_site_is_open_to_the_network_as_it_comes() -> None:
