@@ -3,6 +3,7 @@ lock on a file holds it, which ends with the process however that ends."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -20,8 +21,11 @@ class Badge:
         host = socket.gethostname()
         place = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:6]
         self._lock: IO[bytes] | None = None
+        folder = data_dir / "run" / "workers"
         try:
-            number, self._lock = _first_free(data_dir / "run" / "workers", host)
+            folder.mkdir(parents=True, exist_ok=True)
+            place = _place(folder)
+            number, self._lock = _first_free(folder, host)
             self.name = f"{host}-{place}-{number}"
         except OSError:
             # A full disk is no reason not to work; only the next start will not know this name.
@@ -33,8 +37,20 @@ class Badge:
             self._lock.close()
 
 
+def _place(folder: Path) -> str:
+    """Drawn once for each data directory: machines that were copied, and containers, have the same
+    names and paths."""
+    path = folder / "place"
+    if not path.exists():
+        draft = folder / f".place-{os.getpid()}"
+        draft.write_text(secrets.token_hex(3))
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_text()
+
+
 def _first_free(folder: Path, host: str) -> tuple[int, IO[bytes]]:
-    folder.mkdir(parents=True, exist_ok=True)
     number = 0
     while True:
         number += 1

@@ -4,7 +4,6 @@ wishes of them: hints, never what an answer depends on."""
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -101,12 +100,19 @@ class Seen:
     lives: bool
 
 
+def now(client: redis.Redis) -> float:
+    """By the clock of Redis: those of an office's machines differ. Seconds since 1970."""
+    seconds, micros = client.time()  # type: ignore[misc]
+    return float(seconds + micros / 1e6)
+
+
 def post(client: redis.Redis, state: EngineState) -> None:
     """Say it anew at least every few seconds."""
     member = json.dumps([state.worker, state.model])
+    at = now(client)
     pipe = client.pipeline(transaction=False)
     pipe.set(_engine(state.worker, state.model), json.dumps(asdict(state)), ex=STANDS)
-    pipe.zadd(ENGINES, {member: time.time()})
+    pipe.zadd(ENGINES, {member: at})
     pipe.execute()
 
 
@@ -119,7 +125,7 @@ def take_down(client: redis.Redis, worker: str, model: str) -> None:
 
 def engines(client: redis.Redis) -> list[EngineState]:
     """All engines of all workers, by model and worker."""
-    members: Any = client.zrangebyscore(ENGINES, time.time() - STANDS, "+inf")
+    members: Any = client.zrangebyscore(ENGINES, now(client) - STANDS, "+inf")
     keys = [_engine(*json.loads(member)) for member in members]
     found: Any = client.mget(keys) if keys else []
     states = [EngineState.from_json(text) for text in found if text]
@@ -128,15 +134,15 @@ def engines(client: redis.Redis) -> list[EngineState]:
 
 def greet(client: redis.Redis, state: WorkerState) -> None:
     """A worker lives; also forgets those that have been gone for long."""
-    now = time.time()
+    at = now(client)
     pipe = client.pipeline(transaction=False)
     pipe.set(f"worker:{state.name}", json.dumps(asdict(state)), ex=REMEMBERED)
     for key in (WORKERS, KNOWN):
-        pipe.zadd(key, {state.name: now})
-    pipe.hsetnx(JOINED, state.name, str(now))
-    pipe.zremrangebyscore(KNOWN, 0, now - REMEMBERED)
+        pipe.zadd(key, {state.name: at})
+    pipe.hsetnx(JOINED, state.name, str(at))
+    pipe.zremrangebyscore(KNOWN, 0, at - REMEMBERED)
     for key in (WORKERS, ENGINES):
-        pipe.zremrangebyscore(key, 0, now - 12 * SEEN)
+        pipe.zremrangebyscore(key, 0, at - 12 * SEEN)
     pipe.execute()
 
 
@@ -167,12 +173,14 @@ def roster(client: redis.Redis) -> list[Seen]:
     """All that are known, by name; also those that have gone."""
     pipe = client.pipeline(transaction=False)
     pipe.zrange(KNOWN, 0, -1, withscores=True)
-    pipe.zrangebyscore(WORKERS, time.time() - SEEN, "+inf")
+    pipe.zrange(WORKERS, 0, -1, withscores=True)
     pipe.hgetall(JOINED)
-    known, living, joined = pipe.execute()
+    pipe.time()
+    known, greeted, joined, (seconds, _) = pipe.execute()
+    living = {name for name, at in greeted if at >= seconds - SEEN}
     found: Any = client.mget([b"worker:" + name for name, _ in known]) if known else []
     seen = [
-        Seen(WorkerState.from_json(text), at, float(joined.get(name) or at), name in set(living))
+        Seen(WorkerState.from_json(text), at, float(joined.get(name) or at), name in living)
         for (name, at), text in zip(known, found, strict=True)
         if text
     ]

@@ -80,7 +80,6 @@ class Book:
 
     def write(self, events: list[Event]) -> None:
         """One step of the engine: the tokens of all in one round trip, then the rest."""
-        self._leaving -= {event.id for event in events if isinstance(event, Finish)}
         held = [event for event in events if event.id in self.runs]
         tokens = [(self.runs[e.id], e) for e in held if isinstance(e, Tokens)]
         if tokens:
@@ -92,6 +91,8 @@ class Book:
                 self.report(other)
             elif isinstance(other, Vector):
                 self._embed(other)
+        # Last: an end may come together with tokens whose write says that somebody else has it.
+        self._leaving -= {event.id for event in events if isinstance(event, Finish)}
 
     def _append(self, tokens: list[tuple[Run, Tokens]]) -> None:
         entries = [(run.fence, replace(event, id=run.id)) for run, event in tokens]

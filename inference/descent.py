@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,14 +56,23 @@ def note(records: Path, leader: int) -> Path:
         records.mkdir(parents=True, exist_ok=True)
         me = psutil.Process()
         told = {"pid": leader, "created": psutil.Process(leader).create_time()}
-        told |= {"worker": me.pid, "worker_created": me.create_time()}
+        told |= {"worker": me.pid, "worker_created": me.create_time(), **here()}
         record.write_text(json.dumps(told))
     return record
 
 
+def here() -> dict[str, str]:
+    """Where a process number means a process: this machine since it was started, this container."""
+    told = {"host": socket.gethostname(), "boot": "", "numbers": ""}
+    with contextlib.suppress(OSError):
+        told["boot"] = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        told["numbers"] = str(Path("/proc/self/ns/pid").readlink())
+    return told
+
+
 def reap(records: Path) -> int:
     """End what workers that are gone have left of their engines; how many processes that were."""
-    ended = 0
+    ended, mine = 0, here()
     for path in records.glob("*.json"):
         try:
             told = json.loads(path.read_text())
@@ -70,9 +80,12 @@ def reap(records: Path) -> int:
             worker = int(told.get("worker", 0)), float(told.get("worker_created", 0))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-        if _lives(*worker):
+        # A machine with which this one shares the folder looks after its own.
+        if told.get("host") != mine["host"] or _lives(*worker):
             continue
-        for process in _left(leader, created):
+        # After a new start of the system or the container the numbers are others'.
+        left = _left(leader, created) if mine.items() <= told.items() else ()
+        for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
                 ended += 1
@@ -111,7 +124,11 @@ def _lives(pid: int, created: float) -> bool:
 
 
 def _left(leader: int, created: float) -> Iterator[psutil.Process]:
-    """The leader itself and all of its group."""
+    """The leader itself and all of its group. Nobody else gets its number while there is one of
+    that."""
+    with contextlib.suppress(psutil.Error):
+        if abs(psutil.Process(leader).create_time() - created) > DRIFT:
+            return
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if os.getpgid(process.pid) != leader and process.pid != leader:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import redis
 
+from inference import board
 from inference.release import OURS, SITE, Release
 
 log = logging.getLogger(__name__)
@@ -103,10 +104,12 @@ def read(client: redis.Redis, name: str) -> Orders:
     pipe.get(SITE)
     pipe.hget(RESTS, name)
     pipe.hgetall(PLACED)
-    site, until, placed = pipe.execute()
+    pipe.time()
+    site, until, placed, (seconds, _) = pipe.execute()
     return Orders(
         Release.from_json(site) if site else Release(),
-        float(until) if until else None,
+        # By the clock of this machine, which may differ from that of Redis.
+        float(until) - seconds + time.time() if until else None,
         {model.decode(): frozenset(json.loads(names)) for model, names in placed.items()},
     )
 
@@ -114,7 +117,7 @@ def read(client: redis.Redis, name: str) -> Orders:
 def rest(client: redis.Redis, name: str, seconds: float = PATIENCE) -> None:
     """This worker takes nothing new, finishes what runs within so many seconds, and unloads. It is
     kept by name, over restarts."""
-    client.hset(RESTS, name, str(time.time() + seconds))
+    client.hset(RESTS, name, str(board.now(client) + seconds))
 
 
 def resume(client: redis.Redis, name: str) -> None:

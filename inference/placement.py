@@ -12,7 +12,7 @@ import redis
 
 from inference import duty
 from inference.board import EngineState, Seen, WorkerState
-from inference.stream import LOG
+from inference.stream import LOG, RUN
 
 # Seconds that each worker leaves to the one before it, where none has the model loaded.
 STEP = 1.5
@@ -97,25 +97,35 @@ def why(ask: Ask, roster: Collection[Seen]) -> Reason | None:
 def look(client: redis.Redis, model: str, queue: str = "") -> Ask | None:
     """What waits for a model; None: nothing does."""
     queue = queue or model
+    first = _first(client, queue)
+    if first is None:
+        return None
     pipe = client.pipeline(transaction=False)
-    pipe.zrange(f"waiting:{queue}", 0, 0)
     pipe.zcard(f"waiting:{queue}")
     pipe.hmget(f"pace:{model}", "ms", "load_ms")
     pipe.hget(duty.PLACED, model)
-    first, waiting, paces, chosen = pipe.execute()
-    if not first:
-        return None
+    waiting, paces, chosen = pipe.execute()
     answer, load = (float(pace or 0) / 1000 for pace in paces)
-    spec = _spec(client, first[0].decode())
+    spec = _spec(client, first)
     folder = str(spec.get("source", {}).get("store") or "").partition("/")[0]
     names = frozenset(json.loads(chosen)) if chosen else frozenset()
-    head = (model, str(spec.get("engine") or ""), folder, first[0].decode())
+    head = (model, str(spec.get("engine") or ""), folder, first)
     return Ask(*head, waiting, answer, load, names)
 
 
 def measured(client: redis.Redis, model: str, seconds: float) -> None:
     """How long it took to load."""
     client.hset(f"pace:{model}", "load_ms", str(round(seconds * 1000)))
+
+
+def _first(client: redis.Redis, queue: str) -> str | None:
+    """What has waited for the longest. What was taken back, and is gone, is forgotten."""
+    while found := client.zrange(f"waiting:{queue}", 0, 0):
+        (id,) = (each.decode() for each in found)  # type: ignore[union-attr]
+        if client.exists(RUN + id):
+            return id
+        client.zrem(f"waiting:{queue}", id)
+    return None
 
 
 def _spec(client: redis.Redis, id: str) -> dict[str, Any]:

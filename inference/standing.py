@@ -20,8 +20,8 @@ class Turns:
     def __init__(self, model: str, worker: str) -> None:
         self._model = model
         self._worker = worker
-        # What has waited for the longest, and since when it is seen here.
-        self._first, self._since = "", 0.0
+        # By queue: what has waited for the longest, and since when it is seen here.
+        self._waits: dict[str, tuple[str, float]] = {}
         self._lacked = 0.0
         self._ask: Ask | None = None
 
@@ -34,10 +34,12 @@ class Turns:
         ask = self._ask = placement.look(client, self._model, queue)
         if ask is None:
             return False
-        if ask.first != self._first:
-            self._first, self._since = ask.first, time.monotonic()
+        first, since = self._waits.get(queue, ("", 0.0))
+        if ask.first != first:
+            since = time.monotonic()
+            self._waits[queue] = ask.first, since
         wait = self._delay(client, ask)
-        return wait is not None and time.monotonic() - self._since >= wait
+        return wait is not None and time.monotonic() - since >= wait
 
     def give_up(self, client: redis.Redis) -> bool:
         """It could not be loaded: from now on it is left to others, where there is one that lives

@@ -31,6 +31,8 @@ RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
 # Connections at once; seconds of silence after which one is over; bytes between two looks at the
 # pace; seconds between two tries to open.
 MOST, SILENCE, PIECE, PAUSE = 16, 20, 256 << 10, 10.0
+# Seconds in which who connects has shown that he may: strangers keep no place from the others.
+SHOWN = 10.0
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared with, to tell others a better one
 
@@ -172,6 +174,20 @@ class Handler(BaseHTTPRequestHandler):
     timeout = SILENCE
     server: Server
 
+    def setup(self) -> None:
+        super().setup()
+        self._limit = threading.Timer(SHOWN, self._hang_up)
+        self._limit.daemon = True
+        self._limit.start()
+
+    def finish(self) -> None:
+        self._limit.cancel()
+        super().finish()
+
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
     def do_GET(self) -> None:
         try:
             shown = self.headers.get("Authorization", "")
@@ -181,6 +197,7 @@ class Handler(BaseHTTPRequestHandler):
         except redis.RedisError:
             self._refuse(503)
             return
+        self._limit.cancel()
         file = self._find()
         if file is None:
             self._refuse(404)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from inference.badge import Badge
 from inference.child import ROOT
 
@@ -28,6 +30,21 @@ def test_another_data_directory_has_its_own_names(tmp_path: Path) -> None:
     assert one.name != two.name
     one.close()
     two.close()
+
+
+def test_machines_that_were_copied_have_their_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers have one path, and people give two machines one name."""
+    names = []
+    for machine in ("a", "b"):
+        (tmp_path / machine).mkdir()
+        monkeypatch.chdir(tmp_path / machine)
+        monkeypatch.setattr(Path, "resolve", lambda self: Path("/data"))
+        badge = Badge(Path("data"))
+        names.append(badge.name)
+        badge.close()
+    assert len(set(names)) == 2
 
 
 def test_a_killed_worker_leaves_its_name_free(tmp_path: Path) -> None:

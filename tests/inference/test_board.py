@@ -6,10 +6,12 @@ import json
 import time
 from dataclasses import replace
 
+import pytest
 import redis
 
-from inference import board, client
+from inference import board, client, duty
 from inference.board import EngineState, WorkerState
+from inference.duty import Duty
 
 ENGINE = EngineState("one", "m", "ready", running=2, slots=4, figures={"generated_tokens": 7.0})
 WORKER = WorkerState("one", "host", 12, "0.3", 2, 1000, 500, ("echo",))
@@ -40,6 +42,26 @@ def test_who_is_silent_is_gone(broker: redis.Redis) -> None:
     assert client.engines(broker) == []
     board.greet(broker, WORKER)
     assert broker.zscore(board.WORKERS, "old") is None
+
+
+@pytest.mark.parametrize("off", [-3600, 3600])
+def test_the_clocks_of_an_offices_machines_differ(
+    broker: redis.Redis, monkeypatch: pytest.MonkeyPatch, off: int
+) -> None:
+    board.post(broker, ENGINE)
+    board.greet(broker, WORKER)
+    here = time.time
+    monkeypatch.setattr(time, "time", lambda: here() + off)
+    board.greet(broker, replace(WORKER, name="two"))
+    assert [each.name for each in client.workers(broker)] == ["one", "two"]
+    assert client.engines(broker) == [ENGINE]
+    duty.rest(broker, "one", 60)
+    mine = Duty("one")
+    mine.look(broker)
+    assert (mine.rests, mine.hands_over) == (True, False)
+    duty.rest(broker, "one", -1)
+    mine.look(broker)
+    assert mine.hands_over
 
 
 def test_who_has_gone_is_remembered_until_an_admin_forgets_it(broker: redis.Redis) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from inference.child import ROOT, Child, ChildDiedError
-from inference.descent import memory, reap
+from inference.descent import here, memory, reap
 from inference.engines.base import Setup
 from tests.inference.parents import spec
 
@@ -133,12 +133,27 @@ def test_engines_of_workers_that_live_are_left_alone(child: Child, tmp_path: Pat
 def test_a_number_that_is_used_again_is_not_believed(child: Child, tmp_path: Path) -> None:
     records = tmp_path / "old"
     records.mkdir()
-    told = {"pid": child.pid, "created": 1.0, "worker": 1, "worker_created": 1.0}
+    told = {"pid": child.pid, "created": 1.0, "worker": 1, "worker_created": 1.0, **here()}
     (records / "old.json").write_text(json.dumps(told | {"created": time.time() + 60}))
+    (records / "earlier.json").write_text(json.dumps(told | {"created": time.time() - 3600}))
     (records / "broken.json").write_text("{")
     (records / "odd.json").write_text("[1]")
     assert reap(records) == 0
     assert lives(child.pid)
+
+
+@pytest.mark.parametrize("other", ["boot", "numbers", "host"])
+def test_a_number_of_elsewhere_is_not_believed(child: Child, tmp_path: Path, other: str) -> None:
+    """Of the system before its new start, of another container, of a machine that shares the
+    folder; whose records are its own."""
+    records = tmp_path / "others"
+    records.mkdir()
+    [record] = (tmp_path / "engines").iterdir()
+    told = json.loads(record.read_text()) | {"worker": 1, "worker_created": 1.0, other: "another"}
+    (records / "other.json").write_text(json.dumps(told))
+    assert reap(records) == 0
+    assert lives(child.pid)
+    assert (records / "other.json").exists() == (other == "host")
 
 
 def test_their_memory_counts(child: Child) -> None:

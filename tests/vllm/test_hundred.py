@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
+import psutil
 import pytest
 from openai import AsyncOpenAI
 from pydantic import BaseModel
@@ -146,3 +147,30 @@ async def test_an_answer_that_is_left_is_stopped(office: Site, calling: AsyncOpe
     assert all(await asyncio.gather(*others))
     await asyncio.to_thread(wait_idle, office)
     assert await asyncio.to_thread(count, office, "stopped") == stopped + 1
+
+
+async def test_vllm_that_is_told_to_end_gives_its_answers_back(
+    office: Site, calling: AsyncOpenAI
+) -> None:
+    """The system tells every process to end before it shuts down, also those below the engine."""
+    ask = question(5) | {"max_tokens": 200, "extra_body": {"ignore_eos": True}}
+    stream = await calling.chat.completions.create(stream=True, **ask)
+    text, told, reason = "", 0, None
+    async for chunk in stream:
+        text += chunk.choices[0].delta.content or ""
+        reason = chunk.choices[0].finish_reason or reason
+        if not told and len(text) > 20:
+            ours = psutil.Process().children(recursive=True)
+            cores = [each for each in ours if "EngineCore" in title(each)]
+            told = len(cores)
+            for core in cores:
+                core.terminate()
+    assert told
+    assert reason == "length"
+
+
+def title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""

@@ -112,7 +112,9 @@ class Core:
         return Logger(self._meter, index)
 
     def _begin(self, key: Any, tokens: list[int], ask: Ask) -> None:
-        self._tasks[key] = self._loop.create_task(self._follow(key, tokens, ask))
+        task = self._tasks[key] = self._loop.create_task(self._follow(key, tokens, ask))
+        # Also of one that is ended before it has begun.
+        task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
     def _end(self, key: Any) -> None:
         if task := self._tasks.get(key):
@@ -129,8 +131,6 @@ class Core:
             self.outputs.put((key, DeadError(str(error))))
         except Exception as error:  # noqa: BLE001 - the engine's thread tells whom it concerns
             self.outputs.put((key, error))
-        finally:
-            self._tasks.pop(key, None)
 
 
 class Ask:

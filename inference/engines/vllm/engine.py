@@ -206,6 +206,9 @@ class VllmEngine:
                 found.append(self._core.outputs.get(timeout=patience))
                 while True:
                     found.append(self._core.outputs.get_nowait())
+        if not self._answers and not self._early:
+            # Only grammars are on trial.
+            time.sleep(patience)
         if not found and self._answers and self._meter.hangs(hang_s()):
             raise self._core.dead("vLLM makes no step.")
         return found
@@ -235,11 +238,13 @@ class VllmEngine:
         self._meter.count(prompt_tokens=read, cached_tokens=answer.reused, hits=hit, misses=1 - hit)
 
     def _end(self, answer: Answer, why: str) -> Finish:
+        if why == "abort":
+            # Nobody's wish: whose answer is stopped is not heard any more. vLLM's own process was
+            # told to end, as the system does when it shuts down; all go on where there is another.
+            raise self._core.dead("vLLM ends.")
         del self._answers[answer.id]
         if why in {"stop", "length"}:
             return answer.end(why, self._room)
-        if why == "abort":
-            return answer.end("cancelled", self._room)
         # A grammar that cannot be restored must not begin a second time in one answer.
         lost = answer.grammar and answer.job.tokens
         kind = "answer_interrupted" if lost else "engine_failed"

@@ -3,11 +3,15 @@ in the process of vLLM's core."""
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import Future
 from typing import Any
 
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
+
+# When a step fails it would write schemas, and the tokens of resumed answers, into the log.
+logging.getLogger("vllm.logging_utils.dump_input").disabled = True
 
 
 class GrammarLostError(Exception):

@@ -3,10 +3,12 @@ can sign, and nothing else to anybody (R6)."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 import redis
 
-from inference.library import keys
+from inference.library import keys, serving
 from inference.library.keys import Keyring
 from inference.library.serving import MOST, Server, Serving, path_of, reached_by
 from inference.library.store import Store
@@ -187,6 +189,20 @@ def test_more_than_a_few_are_told_to_come_later(shop: Shop) -> None:
             each.close()
     while threading.active_count() > before:
         end.wait(0.01)
+    assert shop.ask()[0] == 200
+
+
+def test_strangers_who_say_little_keep_no_place(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "SHOWN", 0.5)
+    with socket.create_connection(("127.0.0.1", shop.server.port), timeout=5) as talk:
+        began = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < 5:
+                talk.sendall(b"G")
+                time.sleep(0.1)
+        assert time.monotonic() - began < 3
     assert shop.ask()[0] == 200
 
 
