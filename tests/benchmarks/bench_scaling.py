@@ -145,10 +145,11 @@ class Crew:
                 worker.wait(client)
 
     def fill(self, site: Site, streams: int) -> None:
+        """A further worker helps where the line takes longer than a load, on a busy machine too."""
         until = time.monotonic() + 120
         while not all(worker.engines() for worker in self.workers):
             assert time.monotonic() < until, "Not every worker loads the model."
-            listen("127.0.0.1", site.port, body(3 * RATE), 2 * streams)
+            listen("127.0.0.1", site.port, body(6 * RATE), 3 * streams)
 
     def remove(self) -> None:
         for worker in self.workers:
