@@ -108,3 +108,8 @@ def importable(word: str) -> bool:
         for stem in (word, word.rpartition(".")[0])
         if "." in stem
     )
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")], ids=str)
+def test_nothing_is_left_to_be_filled_in(path: Path) -> None:
+    assert re.findall(r"^(?:[A-Z]{4,}|TODO.*|TBD.*)$", path.read_text(), re.MULTILINE) == []
