@@ -102,7 +102,7 @@ class Seen:
 
 def now(client: redis.Redis) -> float:
     """By the clock of Redis: those of an office's machines differ. Seconds since 1970."""
-    seconds, micros = client.time()  # type: ignore[misc]
+    seconds, micros = client.time()
     return float(seconds + micros / 1e6)
 
 

@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -55,7 +56,7 @@ def note(records: Path, leader: int) -> Path:
     with contextlib.suppress(OSError, psutil.Error):
         records.mkdir(parents=True, exist_ok=True)
         me = psutil.Process()
-        told = {"pid": leader, "created": psutil.Process(leader).create_time()}
+        told: dict[str, Any] = {"pid": leader, "created": psutil.Process(leader).create_time()}
         told |= {"worker": me.pid, "worker_created": me.create_time(), **here()}
         record.write_text(json.dumps(told))
     return record

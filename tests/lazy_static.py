@@ -14,5 +14,7 @@ class LazyStaticMiddleware(ServeStaticMiddleware):
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info.startswith(self.static_prefix):
-            return await super().__call__(request)
-        return await self.get_response(request)
+            served: HttpResponseBase = await super().__call__(request)
+            return served
+        answer: HttpResponseBase = await self.get_response(request)
+        return answer

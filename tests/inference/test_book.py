@@ -16,7 +16,12 @@ def test_what_ends_as_it_is_taken_over_keeps_no_place(broker: redis.Redis) -> No
     asked = request("a")
     stream.create(broker, asked)
     stopped: list[str] = []
-    book = Book(Link(broker, "here"), 1000, lambda key: stopped.append(key) or True)
+
+    def cancel(key: str) -> bool:
+        stopped.append(key)
+        return True
+
+    book = Book(Link(broker, "here"), 1000, cancel)
     run = Run("a", 7, Job(asked), 0)
     book.open(run)
     assert book.held == 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
 
-from inference import board, placement, standing, stream
+from inference import board, placement, stream
 from inference.board import WorkerState
 from inference.standing import Turns
 from tests.inference.logs import MODEL, request
@@ -36,7 +37,7 @@ def test_each_queue_has_a_time_of_its_own(
 ) -> None:
     """Where both wait for one that is second in line, the looks at one keep no other from it."""
     clock = [100.0]
-    monkeypatch.setattr(standing.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     for state in (ONE, replace(ONE, name="two")):
         board.greet(broker, state)
     wait(broker, "a")
