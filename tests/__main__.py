@@ -42,7 +42,7 @@ ORDERED = ("--dist", "loadfile", "-p", "no:randomly")
 LANES = {
     "tests": ["-n", "4", "-m", "not live and not browser and not vllm"],
     "postgres": ["-n", "4", "tests/site"],
-    "browser": ["-n", "3", *ORDERED, "-m", "browser", "tests/browser"],
+    "browser": ["-n", "2", *ORDERED, "-m", "browser", "tests/browser"],
     "live": ["-n", "3", *ORDERED, "-m", "live", "tests/running", "tests/office"],
     # By the interpreter of vLLM's own environment, one after the other: it takes all of the memory.
     "vllm": ["-p", "no:randomly", "-m", "vllm", "tests/vllm"],
