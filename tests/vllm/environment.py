@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,19 @@ def _make(home: Path) -> None:
 def _wheels() -> list[str]:
     """Folders of wheels that pip was told about: uv does not look there by itself. Where there is
     none, the CPU build of torch is at PyTorch's own index, which UV_INDEX may name."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.find-links"],
-        capture_output=True,
-        text=True,
-    )
-    if asked.returncode and (pip := shutil.which("pip")):
-        # An environment that uv made has no pip of its own.
-        command = [pip, "config", "get", "global.find-links"]
-        asked = subprocess.run(command, capture_output=True, text=True)
-    places = asked.stdout.split() if asked.returncode == 0 else []
+    places = os.environ.get("PIP_FIND_LINKS", "").split() or _configured()
     return [word for place in places for word in ("--find-links", place)]
+
+
+def _configured() -> list[str]:
+    asking = ["config", "get", "global.find-links"]
+    # An environment that uv made has no pip of its own.
+    for pip in ([sys.executable, "-m", "pip"], [shutil.which("pip") or "pip3"]):
+        with suppress(OSError):
+            asked = subprocess.run([*pip, *asking], capture_output=True, text=True, check=False)
+            if asked.returncode == 0:
+                return asked.stdout.split()
+    return []
 
 
 def _beside() -> list[str]:
