@@ -29,10 +29,10 @@ def worker() -> bool:
     import redis
 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from chatsite.secret_files import opened
     from inference import board
 
-    path = os.environ.get("REDIS_URL_FILE")
-    url = Path(path).read_text().strip() if path else os.environ["REDIS_URL"]
+    url = (os.environ | opened(os.environ))["REDIS_URL"]
     options = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
     with redis.Redis.from_url(url, **options) as client:
         return any(each.host == socket.gethostname() for each in board.workers(client))
