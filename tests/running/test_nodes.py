@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,7 @@ def test_what_a_drained_machine_wrote_goes_on_elsewhere(
 ) -> None:
     name = second.name(broker)
     other = first(broker, name)
-    room.rest(broker, other)
-    until(lambda: standing(broker, other) == "drained")
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(ask, client, "echo", LONG * 3, 450)
-        until(lambda: working(broker, name))
+    with written_by(client, broker, name, other) as answer:
         room.resume(broker, other)
         room.rest(broker, name, 0)
         assert answer.result(40) == LONG * 3
@@ -136,11 +133,7 @@ def test_what_a_killed_machine_wrote_goes_on_elsewhere(
 ) -> None:
     name = second.name(broker)
     other = first(broker, name)
-    room.rest(broker, other)
-    until(lambda: standing(broker, other) == "drained")
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(ask, client, "echo", LONG * 3, 450)
-        until(lambda: working(broker, name))
+    with written_by(client, broker, name, other) as answer:
         second.process.kill()
         second.process.wait(10)
         told = {"echo": Reason("draining", other)}
@@ -166,6 +159,17 @@ def test_one_of_another_version_is_refused(valkey: str, tmp_path: Path, protocol
             assert "This worker works" in machine.log.read_text()
         finally:
             machine.end()
+
+
+@contextmanager
+def written_by(client: OpenAI, broker: redis.Redis, name: str, other: str) -> Iterator[Future[str]]:
+    """A long answer that one machine writes while the other rests."""
+    room.rest(broker, other)
+    until(lambda: standing(broker, other) == "drained")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, client, "echo", LONG * 3, 450)
+        until(lambda: working(broker, name))
+        yield answer
 
 
 def standing(broker: redis.Redis, name: str) -> str:

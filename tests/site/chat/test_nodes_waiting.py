@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -11,31 +10,13 @@ from asgiref.sync import sync_to_async
 from django.test import Client
 
 from chatsite.accounts.models import User
-from chatsite.chat import actions
-from chatsite.gateway.follow import hub
 from chatsite.gateway.models import Generation
 from inference import board
 from inference.board import WorkerState
 from tests.site.chat.socket import Reader, hear, opened
-from tests.site.chat.talk import draft
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_hub")]
 BOX = WorkerState("box-1", "box", 1, "", 2, 8 << 30, 4 << 30, engines=("echo",))
-
-
-@pytest.fixture(autouse=True)
-async def reset(broker: redis.Redis) -> AsyncIterator[None]:
-    await hub.close()
-    yield
-    await hub.close()
-
-
-@pytest.fixture
-def answer(bob: User, broker: redis.Redis) -> Generation:
-    """An answer to Bob that nobody writes yet."""
-    generation = actions.say(bob, None, draft("Hello")).answer.generation
-    assert generation is not None
-    return generation
 
 
 async def told(client: Client, answer: Generation) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 import redis
@@ -24,22 +23,7 @@ from chatsite.steward.rounds import Steward
 from tests.site.chat.socket import Reader, Worker, closed, hear, opened, silent, words
 from tests.site.chat.talk import draft
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-async def reset(broker: redis.Redis) -> AsyncIterator[None]:
-    await hub.close()
-    yield
-    await hub.close()
-
-
-@pytest.fixture
-def answer(bob: User, broker: redis.Redis) -> Generation:
-    """An answer to Bob that nobody writes yet."""
-    generation = actions.say(bob, None, draft("Hello")).answer.generation
-    assert generation is not None
-    return generation
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_hub")]
 
 
 async def test_it_works(bob_client: Client, answer: Generation, broker: redis.Redis) -> None:

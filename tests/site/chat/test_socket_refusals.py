@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -16,32 +16,20 @@ from hypothesis import strategies as st
 
 from chatsite.accounts import actions as accounts
 from chatsite.accounts.models import User
-from chatsite.chat import actions
 from chatsite.chat.consumers import read
 from chatsite.gateway.follow import hub
 from chatsite.gateway.models import Generation
 from tests.site.chat.socket import Reader, Worker, call, closed, hear, opened, silent
-from tests.site.chat.talk import draft
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_hub")]
 ID = "0123456789abcdef0123456789abcdef"
 
 
-@pytest.fixture(autouse=True)
-async def reset(broker: redis.Redis) -> AsyncIterator[None]:
-    await hub.close()
-    yield
-    await hub.close()
-
-
 @pytest.fixture
-def answer(bob: User, broker: redis.Redis) -> Generation:
-    """An answer to Bob of which three words are written."""
-    generation = actions.say(bob, None, draft("Hello")).answer.generation
-    assert generation is not None
-    worker = Worker(broker, generation.pk.hex)
-    worker.write(3)
-    return generation
+def answer(answer: Generation, broker: redis.Redis) -> Generation:
+    """Of which three words are written."""
+    Worker(broker, answer.pk.hex).write(3)
+    return answer
 
 
 async def test_it_works(bob_client: Client, answer: Generation) -> None:
