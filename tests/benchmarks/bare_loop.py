@@ -16,7 +16,12 @@ from tests.benchmarks.measuring import SOURCE
 
 # ggml's number of the cache's type, which is the engine's.
 BF16 = 30
-CHAT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+# What the starter model's template makes of a question.
+SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+CHAT = (
+    f"<|im_start|>system\n{SYSTEM}<|im_end|>\n"
+    "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+)
 # Prompt tokens per call.
 SLICE = 256
 
@@ -48,17 +53,21 @@ class BareLoop:
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._vocab_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._batch = llama_cpp.llama_batch_init(SLICE + slots, 0, 1)
-        self._position = 0
+        # Where each sequence goes on, and with which token.
+        self._positions: list[int] = []
         self._tokens: list[int] = []
 
     def begin(self, texts: list[str]) -> None:
-        """Read as many prompts as there shall be sequences, cut to the shortest one's length."""
+        """Read as many prompts as there shall be sequences."""
+        self.go_on([self._tokenize(CHAT.format(text)) for text in texts])
+
+    def go_on(self, sequences: list[list[int]]) -> None:
+        """The same with tokens: what another has read and written."""
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), True)
-        prompts = [self._tokenize(CHAT.format(text)) for text in texts]
-        self._position = min(len(prompt) for prompt in prompts)
+        self._positions = [len(tokens) for tokens in sequences]
         self._tokens = []
-        for sequence, prompt in enumerate(prompts):
-            self._read(prompt[-self._position :], sequence)
+        for number, tokens in enumerate(sequences):
+            self._read(tokens, number)
 
     def decode(self, steps: int) -> float:
         """Tokens per second over so many steps."""
@@ -73,11 +82,11 @@ class BareLoop:
         llama_cpp.llama_model_free(self._model)
 
     def _step(self) -> None:
-        batch, tokens, position = self._batch, self._tokens, self._position
+        batch, tokens, positions = self._batch, self._tokens, self._positions
         count = batch.n_tokens = len(tokens)
         for sequence in range(count):
             batch.token[sequence] = tokens[sequence]
-            batch.pos[sequence] = position
+            batch.pos[sequence] = positions[sequence]
             batch.n_seq_id[sequence] = 1
             batch.seq_id[sequence][0] = sequence
             batch.logits[sequence] = True
@@ -85,7 +94,7 @@ class BareLoop:
         pointer = llama_cpp.llama_get_logits(self._context)
         rows = np.ctypeslib.as_array(pointer, shape=(count, self._vocab_size))
         self._tokens = rows.argmax(axis=1).tolist()
-        self._position += 1
+        self._positions = [position + 1 for position in positions]
 
     def _read(self, prompt: list[int], sequence: int) -> None:
         for start in range(0, len(prompt), SLICE):

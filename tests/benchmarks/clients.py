@@ -63,15 +63,19 @@ class Load:
         return [reply.trouble for reply in self.replies if reply.trouble]
 
 
-def put_load(url: str, clients: int, each: int, max_tokens: int) -> Load:
-    """So many clients at once, each with so many questions, one after the other."""
+def put_load(url: str, clients: int, each: int, max_tokens: int, spread: int = 0) -> Load:
+    """So many clients at once, each with so many questions, one after the other. Answers have
+    `max_tokens`, or up to `spread` more or less: the same ones in every load."""
 
-    def talk() -> list[Reply]:
-        return [ask(url, question(), max_tokens) for _ in range(each)]
+    def talk(client: int) -> list[Reply]:
+        turns = range(client * each, (client + 1) * each)
+        # Multiples of a number that shares no factor with the span go through all of it.
+        lengths = [max_tokens - spread + turn * 37 % (2 * spread + 1) for turn in turns]
+        return [ask(url, question(), length) for length in lengths]
 
     start = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        futures = [pool.submit(talk) for _ in range(clients)]
+        futures = [pool.submit(talk, client) for client in range(clients)]
         replies = [reply for future in futures for reply in future.result()]
     return Load(replies, time.perf_counter() - start)
 

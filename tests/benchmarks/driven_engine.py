@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from inference.contract import Event, Finish, Job, Message, ModelSpec, Request, Sampling, Tokens
 from inference.engines.base import Engine, Setup
+from inference.engines.llamacpp.engine import LlamaCppEngine
 from inference.engines.registry import make
 from tests.benchmarks.measuring import spec
 
@@ -43,6 +44,11 @@ class DrivenEngine:
             if min(written.values()) >= WARM:
                 return ids
         raise AssertionError("The answers do not begin.")
+
+    def computed(self) -> list[list[int]]:
+        """Prompt and answer of every sequence, without the token that is computed next."""
+        assert isinstance(self.engine, LlamaCppEngine)
+        return [sequence.tokens[:-1] for sequence in self.engine.seats]
 
     def add(self, text: str, sampling: Sampling, user: str = "") -> str:
         id = f"bench-{next(self._ids)}"

@@ -58,6 +58,9 @@ class LlamaModel:
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocab = Vocabulary(self._model)
         self._rows = _Rows(SLICE + self.slots)
+        self._threads = int(llama_cpp.llama_n_threads(self.context))
+        # The last step's logits: where they lay, and how many rows.
+        self._seen = (0, 0)
         # Tokens of attention that cost one row as much as a pass over the weights costs all.
         self.reach: int = llama_cpp.llama_model_size(self._model) // self._token_bytes()
 
@@ -110,10 +113,13 @@ class LlamaModel:
 
     @property
     def threads(self) -> int:
-        return int(llama_cpp.llama_n_threads(self.context))
+        return self._threads
 
     @threads.setter
     def threads(self, count: int) -> None:
+        if count == self._threads:
+            return
+        self._threads = count
         llama_cpp.llama_set_n_threads(self.context, count, count)
 
     def decode(self, rows: Rows) -> NDArray[np.float32]:
@@ -123,13 +129,18 @@ class LlamaModel:
         code = llama_cpp.llama_decode(self.context, batch)
         if code:
             raise RuntimeError(f"llama_decode answered {code} for {len(rows.tokens)} tokens.")
-        wanted = int(np.count_nonzero(rows.wanted))
+        wanted = sum(rows.wanted)
         if not wanted:
             # Not begun before it is waited for: the time belongs to this step.
             llama_cpp.llama_synchronize(self.context)
             return np.empty((0, self.vocab.size), np.float32)
         pointer = llama_cpp.llama_get_logits(self.context)
-        return np.ctypeslib.as_array(pointer, shape=(wanted, self.vocab.size))
+        address = ctypes.addressof(pointer.contents)
+        # It rarely moves, and to make an array of it takes as long as a token's way to its reader.
+        if (address, wanted) != self._seen:
+            self._seen = address, wanted
+            self._logits = np.ctypeslib.as_array(pointer, shape=(wanted, self.vocab.size))
+        return self._logits
 
     def forget(self, slot: int) -> None:
         """Free a slot's cells."""

@@ -27,6 +27,7 @@ NEGLIGIBLE = 30.0
 NEAR = 12.0
 # Candidates that a grammar is asked about first.
 LIKELY = 1024
+NONE: Ids = np.empty(0, np.int32)
 
 
 class Sampler:
@@ -53,17 +54,22 @@ class Sampler:
 
     def choose(self, logits: Logits, position: int, *, free: bool = False) -> int:
         """The token at `position` of the answer; shape of logits (vocab_size,). `free`: no grammar
-        binds it."""
-        row = self._edit(logits, position)
-        token = self._draw(row, position)
-        if self._grammar and not free and not self._grammar.allows(token):
-            allowed = self._allowed(self._grammar, row)
-            # Where nothing but the end is left, it may have been forbidden for another reason.
-            kept = row if np.isfinite(row[allowed].max(initial=-np.inf)) else logits
-            left = np.full_like(row, -np.inf)
-            left[allowed] = kept[allowed]
-            token = self._draw(left, position)
-        return token
+        binds it. They are edited in place and put back: to copy a row costs more than all edits."""
+        touched = self._touched(position)
+        before = logits[touched]
+        self._edit(logits, position)
+        token = self._draw(logits, position)
+        bound = self._grammar and not free and not self._grammar.allows(token)
+        allowed = self._allowed(self._grammar, logits) if self._grammar and bound else None
+        left = None if allowed is None else logits[allowed]
+        logits[touched] = before
+        if left is None or allowed is None:
+            return token
+        # Where nothing but the end is left, it may have been forbidden for another reason.
+        kept = left if np.isfinite(left.max(initial=-np.inf)) else logits[allowed]
+        row = np.full_like(logits, -np.inf)
+        row[allowed] = kept
+        return self._draw(row, position)
 
     def accept(self, token: int, *, free: bool = False) -> None:
         if self._sampling.penalizes:
@@ -98,23 +104,29 @@ class Sampler:
             return found
         return np.flatnonzero(grammar.mask(np.arange(len(row), dtype=np.int32)))
 
-    def _edit(self, logits: Logits, position: int) -> Logits:
-        """The logits with biases, penalties and forbidden ends; the same array where there are
-        none."""
+    def _touched(self, position: int) -> Ids:
+        """The tokens whose logits are edited there."""
         s = self._sampling
         early = position < s.min_tokens
-        if not (early or s.ignore_eos or s.penalizes or len(self._bias[0])):
-            return logits
-        row = logits.copy()
+        parts = [self._bias[0]] if len(self._bias[0]) else []
+        parts += [_ids(self._prompt), _ids(self._counts)] if s.penalizes else []
+        parts += [self._ends] if early or s.ignore_eos else []
+        parts += [self._stops] if early else []
+        return parts[0] if len(parts) == 1 else np.concatenate([NONE, *parts])
+
+    def _edit(self, row: Logits, position: int) -> None:
+        """Penalties, biases and ends that are forbidden."""
+        s = self._sampling
         if s.penalizes:
             self._penalize(row)
         ids, bias = self._bias
-        row[ids] += bias
+        if len(ids):
+            row[ids] += bias
+        early = position < s.min_tokens
         if early or s.ignore_eos:
             row[self._ends] = -np.inf
         if early:
             row[self._stops] = -np.inf
-        return row
 
     def _penalize(self, row: Logits) -> None:
         s = self._sampling
@@ -129,7 +141,7 @@ class Sampler:
 
     def _draw(self, row: Logits, position: int) -> int:
         if self._sampling.temperature <= 0:
-            return int(np.argmax(row))
+            return int(row.argmax())
         ids, shares = self.candidates(row)
         draw = uniform(self._sampling.seed, position)
         at = int(np.searchsorted(np.cumsum(shares), draw, side="right"))

@@ -91,6 +91,8 @@ class Seats:
     def _next(self) -> Sequence | None:
         """Of those who wait: the user with the fewest seats, then the one who was served least,
         then the first who came."""
+        if not self.queue:
+            return None
         seats = Counter(sequence.user for sequence in self)
         ready = [s for s in self.queue if not self._led(s) and self._fits(s)]
         key = lambda s: (seats[s.user], self.served(s), s.arrival)  # noqa: E731
