@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from chatsite.accounts.errors import TooManyKeysError
 from chatsite.accounts.models import ApiKey, User
+from chatsite.prepared import Prepared
 
 # Every key begins with it, so that no other service's key is taken for one of ours.
 MARK = "cs-"
@@ -21,6 +22,7 @@ SHOWN = len(MARK) + 8
 USE_PACE = timedelta(minutes=1)
 # Working keys of one person: who needs more has lost count of them.
 LIMIT = 50
+CANDIDATES = Prepared(1, lambda prefix: ApiKey.objects.filter(prefix=prefix).select_related("user"))
 
 
 @transaction.atomic
@@ -50,9 +52,9 @@ def make_key(
 
 def find_key(text: str) -> ApiKey | None:
     """The usable key with this text, with its owner, whoever that is by now."""
-    found = ApiKey.objects.usable().filter(prefix=text[:SHOWN]).select_related("user")
     hashed = digest(text)
-    return next((key for key in found if secrets.compare_digest(key.hash, hashed)), None)
+    found = (key for key in CANDIDATES(text[:SHOWN]) if secrets.compare_digest(key.hash, hashed))
+    return next((key for key in found if key.state == "open"), None)
 
 
 def working_keys(user: User) -> QuerySet[ApiKey]:

