@@ -1,6 +1,6 @@
 """Questions to the database that every call of the API asks: Django composes them once.
 
-To compose one takes it three times as long as to run it. Later questions put other texts into the
+To compose one takes longer than to run it. Later questions put other texts into the
 same SQL; all else, the making of the objects included, is Django's own.
 """
 

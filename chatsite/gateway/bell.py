@@ -31,8 +31,8 @@ app.conf.update(
 
 
 class Ringer:
-    """Rings at once, and a crowd's rings together: each takes a millisecond here and two in the
-    worker, which then looks at all that waits."""
+    """Rings at once, and a crowd's rings together: each takes most of a millisecond here and
+    some of the worker's time, which then looks at all that waits."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -48,9 +48,9 @@ class Ringer:
                 return
             self._rung[model] = now + max(0.0, wait)
         if wait <= 0:
-            send(RING, model)
+            call(RING, model)
         else:
-            later = threading.Timer(wait, send, (RING, model))
+            later = threading.Timer(wait, call, (RING, model))
             later.daemon = True
             later.start()
 
@@ -58,12 +58,7 @@ class Ringer:
 ring = Ringer().ring
 
 
-def call(task: str, id: str) -> None:
-    """The same for what a worker does beside answers."""
-    send(task, id)
-
-
-def send(task: str, subject: str) -> None:
+def call(task: str, subject: str) -> None:
     """Wake a worker. Never raises: a lost ring costs a second, since workers also look by
     themselves."""
     try:

@@ -46,7 +46,7 @@ class Sampler:
         self._grammar = grammar
         self._counts: Counter[int] = Counter()
         # The repetition penalty looks at the prompt as well.
-        self._prompt = set(prompt) if sampling.repetition_penalty != 1 else set()
+        self._prompt = _ids(set(prompt)) if sampling.repetition_penalty != 1 else NONE
         bias = {t: b for t, b in sampling.logit_bias.items() if 0 <= t < vocab.size}
         self._bias = _ids(bias), np.fromiter(bias.values(), np.float32, len(bias))
         self._ends = _ids(vocab.ends)
@@ -59,16 +59,17 @@ class Sampler:
         before = logits[touched]
         self._edit(logits, position)
         token = self._draw(logits, position)
-        bound = self._grammar and not free and not self._grammar.allows(token)
-        allowed = self._allowed(self._grammar, logits) if self._grammar and bound else None
-        left = None if allowed is None else logits[allowed]
-        logits[touched] = before
-        if left is None or allowed is None:
+        if not self._grammar or free or self._grammar.allows(token):
+            logits[touched] = before
             return token
+        allowed = self._allowed(self._grammar, logits)
+        left = logits[allowed]
+        logits[touched] = before
         # Where nothing but the end is left, it may have been forbidden for another reason.
-        kept = left if np.isfinite(left.max(initial=-np.inf)) else logits[allowed]
+        if not np.isfinite(left.max(initial=-np.inf)):
+            left = logits[allowed]
         row = np.full_like(logits, -np.inf)
-        row[allowed] = kept
+        row[allowed] = left
         return self._draw(row, position)
 
     def accept(self, token: int, *, free: bool = False) -> None:
@@ -109,7 +110,7 @@ class Sampler:
         s = self._sampling
         early = position < s.min_tokens
         parts = [self._bias[0]] if len(self._bias[0]) else []
-        parts += [_ids(self._prompt), _ids(self._counts)] if s.penalizes else []
+        parts += [self._prompt, _ids(self._counts)] if s.penalizes else []
         parts += [self._ends] if early or s.ignore_eos else []
         parts += [self._stops] if early else []
         return parts[0] if len(parts) == 1 else np.concatenate([NONE, *parts])
@@ -130,12 +131,13 @@ class Sampler:
 
     def _penalize(self, row: Logits) -> None:
         s = self._sampling
+        ids = _ids(self._counts)
         if s.repetition_penalty != 1:
-            seen = _ids(self._prompt | self._counts.keys())
+            # What is in both is set to the same twice.
+            seen = np.concatenate([self._prompt, ids])
             values = row[seen]
             factor = np.float32(s.repetition_penalty)
             row[seen] = np.where(values > 0, values / factor, values * factor)
-        ids = _ids(self._counts)
         counts = np.fromiter(self._counts.values(), np.float32, len(ids))
         row[ids] -= counts * np.float32(s.frequency_penalty) + np.float32(s.presence_penalty)
 

@@ -15,7 +15,7 @@ Sent = list[tuple[str, float]]
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     heard: Sent = []
-    monkeypatch.setattr(bell, "send", lambda _task, model: heard.append((model, time.monotonic())))
+    monkeypatch.setattr(bell, "call", lambda _task, model: heard.append((model, time.monotonic())))
     return heard
 
 
