@@ -50,7 +50,7 @@ LANES = {
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
 # More than these are no accident.
 SECOND_TRIES = 3
-NEEDED = ("chromium", "msgfmt", "npx", "xgettext")
+NEEDED = ("chromium", "msgfmt", "npx", "openssl", "xgettext")
 
 
 def main(wanted: list[str]) -> int:

@@ -17,8 +17,9 @@ from inference.library import measure
 QUIET = 20
 # Where it never is so quiet, poor figures are better than none; they are taken again when it is.
 LATE = 300
-# Of the processors, what must have nothing to do.
-SHARE = 0.75
+# Of the processors, what must have nothing to do; and what of them then. Where not even so much is
+# free, another worker's engine may be at work: measuring beside it would halve its speed.
+SHARE, LEAST = 0.75, 0.25
 
 
 class Survey(threading.Thread):
@@ -33,13 +34,15 @@ class Survey(threading.Thread):
 
     def run(self) -> None:
         self.figures = measure.known(self._data_dir) or {}
-        idleness, enough = Idleness(), SHARE * (os.cpu_count() or 1)
+        idleness, processors = Idleness(), os.cpu_count() or 1
         quiet = waited = 0
         while not self.figures.get("quiet") and not self._ending.wait(1):
-            free = idleness.look() >= enough
+            free = idleness.look() / processors
             busy = self._busy()
-            quiet, waited = quiet + 1 if free and not busy else 0, waited + 1
-            if quiet >= QUIET or (waited >= LATE and not busy and not self.figures):
+            quiet = quiet + 1 if free >= SHARE and not busy else 0
+            waited += 1
+            late = waited >= LATE and free >= LEAST and not busy and not self.figures
+            if quiet >= QUIET or late:
                 found = measure.run(self._data_dir, quiet=quiet >= QUIET)
                 if found is None:
                     return

@@ -31,12 +31,33 @@ def passes(engine: LlamaCppEngine, *writing: str) -> list[list[str]]:
     for sequence in engine.seats:
         if sequence.id in writing:
             sequence.cached = len(sequence.tokens) - 1
+    return following(engine)
+
+
+def following(engine: LlamaCppEngine) -> list[list[str]]:
+    """Who is computed with whom in the next step."""
     shares = engine._shares.next()
     return [[sequence.id for sequence in group] for group in engine._shares.passes(shares)]
 
 
-def test_prompts_are_read_in_a_pass_of_their_own(engine: LlamaCppEngine) -> None:
-    assert passes(engine, *IDS) == [IDS, [], ["long"]]
+def test_prompts_are_read_in_a_step_of_their_own(engine: LlamaCppEngine) -> None:
+    assert passes(engine, *IDS) == [IDS]
+    assert following(engine) == [["long"]]
+    assert following(engine) == [IDS]
+
+
+def test_whoever_comes_waits_for_one_pass_alone() -> None:
+    engine = load(slots=5, context_length=512)
+    engine._pace.read(100, 0.4)
+    assert passes(engine, *IDS) == [IDS]
+    engine.add(job("new", GREEDY, messages=SHORT[:1], user="new"))
+    engine._settle()
+    engine.seats.arrange()
+    assert following(engine) == [["new"]]
+    engine.cancel("new")
+    engine._settle()
+    # What those who write bear is not forgotten meanwhile.
+    assert following(engine) == [["long"]]
 
 
 def test_a_long_conversation_is_apart_where_that_costs_less(
@@ -44,11 +65,11 @@ def test_a_long_conversation_is_apart_where_that_costs_less(
 ) -> None:
     # As if the weights were small by what is kept of a token.
     monkeypatch.setattr(engine.model, "reach", 50)
-    assert passes(engine, "long", *IDS) == [IDS, ["long"], []]
+    assert passes(engine, "long", *IDS) == [IDS, ["long"]]
 
 
 def test_else_all_who_write_are_computed_together(engine: LlamaCppEngine) -> None:
-    assert passes(engine, "long", *IDS) == [["long", *IDS], [], []]
+    assert passes(engine, "long", *IDS) == [["long", *IDS]]
 
 
 def test_the_answers_are_what_they_are_alone(
@@ -75,7 +96,7 @@ def test_a_stall_slows_no_prompt_for_good(engine: LlamaCppEngine) -> None:
     engine.add(job("long", endless, messages=[LONG], user="long"))
     for _ in range(100):
         engine.step()
-        if engine._pace.room(1, 1) > 1:
+        if engine._shares._owed > 1:
             return
     pytest.fail("Each step still reads a single token.")
 

@@ -108,7 +108,7 @@ def test_it_works(site: Site, ports: dict[str, int]) -> None:
     assert watch.most["web", "postgres"] <= DATABASE
     assert watch.most["web", "redis"] <= REDIS + HUB + RINGS + LOOKS
     assert watch.most["steward", "postgres"] == 1
-    assert watch.most["steward", "redis"] <= 3
+    assert watch.most["steward", "redis"] <= 1 + RINGS
     assert watch.most["worker", "postgres"] == 0
     assert watch.most["worker", "redis"] <= 20
 

@@ -198,8 +198,6 @@ class LlamaCppEngine:
     def _compute(self, shares: dict[Sequence, int], events: list[Event]) -> float:
         """One pass over the weights, and the next token of everybody whose logits it gives; its
         seconds."""
-        if not shares:
-            return 0.0
         rows, ends = Rows(), []
         for sequence, share in shares.items():
             begin, end = sequence.cached, sequence.cached + share

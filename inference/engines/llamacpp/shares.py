@@ -19,16 +19,31 @@ class Shares:
         self._model, self._seats, self._pace = model, seats, pace
         # Seconds for which the others have given way.
         self._yielded = 0.0
+        # Prompt tokens that are read in the step after one of those who write.
+        self._owed = 0
 
     def next(self) -> dict[Sequence, int]:
         """How many tokens of each sequence are computed in this step: one of those who write, and
-        as much of the prompts as the writers bear, of whoever was served least first."""
-        shares = {sequence: 1 for sequence in self._seats if sequence.pending == 1}
+        then as much of the prompts as the writers bear, of whoever was served least first."""
+        writers = {sequence: 1 for sequence in self._seats if sequence.pending == 1}
         readers = [sequence for sequence in self._seats if sequence.pending > 1]
-        room = self._pace.room(len(shares), len(readers))
         readers.sort(key=lambda s: (self._seats.served(s), s.arrival))
-        if newcomer := self._newcomer(readers, {sequence.user for sequence in shares}):
-            readers, shares, room = [newcomer], {}, SLICE
+        if newcomer := self._newcomer(readers, {sequence.user for sequence in writers}):
+            return self._divide([newcomer], SLICE)
+        owed, self._owed = self._owed, 0
+        if owed:
+            return self._divide(readers, owed) or writers
+        room = self._pace.room(len(writers), len(readers))
+        if not writers or self._model.shared_cells:
+            return writers | self._divide(readers, room)
+        # Two passes over the weights are two steps: whoever comes between waits for one of them.
+        self._owed = room if readers else 0
+        return writers
+
+    @staticmethod
+    def _divide(readers: list[Sequence], room: int) -> dict[Sequence, int]:
+        """So many tokens of the prompts, in this order."""
+        shares: dict[Sequence, int] = {}
         for sequence in readers:
             share = min(sequence.pending, room)
             published = sequence.prompt.published - sequence.cached
@@ -53,9 +68,9 @@ class Shares:
         return None
 
     def passes(self, shares: dict[Sequence, int]) -> list[list[Sequence]]:
-        """Those of one pass pay for the longest of them, each with its attention, so that prompts
-        have one of their own, and so have long conversations where that costs less. In the order of
-        their slots: llama.cpp computes neighbours together."""
+        """Those of one pass pay for the longest of them, each with its attention, so that long
+        conversations have one of their own where that costs less. In the order of their slots:
+        llama.cpp computes neighbours together."""
         sitting = [sequence for sequence in self._seats if sequence in shares]
         if self._model.shared_cells:
             return [sitting]
@@ -63,7 +78,8 @@ class Shares:
         readers = [sequence for sequence in sitting if shares[sequence] > 1]
         short = self._short(writers)
         long = [sequence for sequence in writers if sequence not in short]
-        return [[s for s in writers if s in short], long, readers]
+        groups = [[s for s in writers if s in short], long, readers]
+        return [group for group in groups if group]
 
     def _short(self, writers: list[Sequence]) -> set[Sequence]:
         """Those who are better off without the others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -81,8 +82,20 @@ def test_on_a_busy_machine_it_is_measured_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
 ) -> None:
     monkeypatch.setattr(survey, "LATE", 1)
-    idle(monkeypatch, 0, 0, 0, 1000)
+    some = 0.5 * (os.cpu_count() or 1)
+    idle(monkeypatch, some, some, some, 1000)
     thread = survey.Survey(tmp_path, lambda: False, threading.Event())
     thread.start()
     thread.join(timeout=10)
     assert taken == [False, True]
+
+
+def test_beside_programs_that_leave_nothing_free_it_is_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
+) -> None:
+    monkeypatch.setattr(survey, "LATE", 1)
+    idle(monkeypatch, 0, 0, 0, 1000)
+    thread = survey.Survey(tmp_path, lambda: False, threading.Event())
+    thread.start()
+    thread.join(timeout=10)
+    assert taken == [True]
