@@ -1,4 +1,5 @@
-"""What others feel of a very long prompt: the gaps between their tokens while it is read."""
+"""What others feel of a very long prompt: the gaps between their tokens while it is read, by what is
+usual for answers of their length, which grow meanwhile."""
 
 from __future__ import annotations
 
@@ -21,19 +22,30 @@ ROUNDS = 3
 
 def measure(plan: Plan) -> Iterator[Figure]:
     engine = DrivenEngine(slots=STREAMS + 1, context_length=CONTEXT, threads=plan.threads)
-    ratios, largest, usual = [], 0.0, 0.0
+    ratios, notes = [], []
     for _ in range(min(plan.rounds, ROUNDS)):
         streams = engine.begin([question() for _ in range(STREAMS)], GREEDY)
         before = gaps(engine, streams, steps(plan.size(USUAL)))
         id = engine.add(question(words=words(plan)), GREEDY, user="the-long-one")
         beside = gaps(engine, streams, until_written(id))
+        engine.cancel(id)
+        after = gaps(engine, streams, steps(plan.size(USUAL)))
         engine.end()
-        usual, largest = statistics.median(before), max(beside)
-        ratios.append(largest / usual)
-    note = f"largest {largest * 1000:.0f} ms, usual {usual * 1000:.0f} ms"
+        ratios.append(max(beside_usual(before, beside, after)))
+        medians = [statistics.median(each) * 1000 for each in (before, beside, after)]
+        notes.append("median before {:.0f}, beside {:.0f}, after {:.0f} ms".format(*medians))
     title = f"largest by usual gap beside {plan.size(LONG)} tokens"
-    yield Figure(title, tuple(ratios), GOAL, at_most=True, note=note)
+    yield Figure(title, tuple(ratios), GOAL, at_most=True, note="; ".join(notes[-1:]))
     engine.engine.close()
+
+
+def beside_usual(
+    before: Sequence[float], beside: Sequence[float], after: Sequence[float]
+) -> list[float]:
+    """Each gap by what is usual at its time, between what was before and what is after."""
+    begin, end = statistics.median(before), statistics.median(after)
+    step = (end - begin) / len(beside)
+    return [gap / (begin + number * step) for number, gap in enumerate(beside)]
 
 
 def words(plan: Plan) -> int:

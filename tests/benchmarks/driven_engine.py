@@ -73,6 +73,15 @@ class DrivenEngine:
             count += tokens(self.step())
         return count / (time.perf_counter() - start)
 
+    def cancel(self, id: str) -> None:
+        """Cancel one and step until it has ended."""
+        self.engine.cancel(id)
+        for _ in range(PATIENCE):
+            if id not in self._running:
+                return
+            self.step()
+        raise AssertionError(f"{id} does not end.")
+
     def end(self) -> None:
         """Cancel what runs and step until the engine has nothing to do."""
         for id in self._running:
