@@ -1,5 +1,5 @@
-"""What others feel of a very long prompt: the gaps between their tokens while it is read, by what is
-usual for answers of their length, which grow meanwhile."""
+"""What others feel of a very long prompt: the gaps between their tokens while it is read, by what
+is usual for answers of their length, which grow meanwhile."""
 
 from __future__ import annotations
 
