@@ -53,14 +53,7 @@ def test_the_plan_is_followed() -> None:
     assert (told["max_num_seqs"], told["max_model_len"]) == (10, 2048)
     assert told["kv_cache_memory_bytes"] == 99
     assert told["enforce_eager"] is True
-    assert told["max_num_batched_tokens"] == 512
     assert told["logits_processors"] == [HABITS]
-
-
-@pytest.mark.usefixtures("processor")
-def test_a_step_has_room_for_everybody() -> None:
-    assert chosen(Setup(slots=800))["max_num_batched_tokens"] == 1000
-    assert chosen(max_num_batched_tokens=64)["max_num_batched_tokens"] == 64
 
 
 def test_code_beside_weights_is_never_run() -> None:
@@ -75,7 +68,6 @@ def test_on_cards_what_is_not_written_for_them_is_left_out() -> None:
     assert (told["tensor_parallel_size"], told["gpu_memory_utilization"]) == (2, 0.5)
     assert "data_parallel_size" not in told
     assert (told["max_model_len"], told["enforce_eager"]) == (-1, False)
-    assert "max_num_batched_tokens" not in told
 
 
 @pytest.mark.parametrize("odd", [0, -1, True, "4", 2.5, None])
