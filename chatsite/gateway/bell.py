@@ -22,8 +22,8 @@ app = Celery("chatsite", fixups=[])
 app.conf.update(
     broker_url=broker_url(settings.REDIS_URL) if settings.REDIS_URL else None,
     broker_transport_options=silence.ringing(),
-    # Connections of one process; who rings waits for one.
-    broker_pool_limit=4,
+    # So many at a time in one process, each with two connections; who rings waits for one.
+    broker_pool_limit=2,
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],

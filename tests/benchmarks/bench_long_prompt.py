@@ -22,7 +22,7 @@ ROUNDS = 3
 
 def measure(plan: Plan) -> Iterator[Figure]:
     engine = DrivenEngine(slots=STREAMS + 1, context_length=CONTEXT, threads=plan.threads)
-    ratios, notes = [], []
+    ratios, note = [], ""
     for _ in range(min(plan.rounds, ROUNDS)):
         streams = engine.begin([question() for _ in range(STREAMS)], GREEDY)
         before = gaps(engine, streams, steps(plan.size(USUAL)))
@@ -33,9 +33,9 @@ def measure(plan: Plan) -> Iterator[Figure]:
         engine.end()
         ratios.append(max(beside_usual(before, beside, after)))
         medians = [statistics.median(each) * 1000 for each in (before, beside, after)]
-        notes.append("median before {:.0f}, beside {:.0f}, after {:.0f} ms".format(*medians))
+        note = "median before {:.0f}, beside {:.0f}, after {:.0f} ms".format(*medians)
     title = f"largest by usual gap beside {plan.size(LONG)} tokens"
-    yield Figure(title, tuple(ratios), GOAL, at_most=True, note="; ".join(notes[-1:]))
+    yield Figure(title, tuple(ratios), GOAL, at_most=True, note=note)
     engine.engine.close()
 
 

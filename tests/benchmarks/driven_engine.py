@@ -73,21 +73,16 @@ class DrivenEngine:
             count += tokens(self.step())
         return count / (time.perf_counter() - start)
 
-    def cancel(self, id: str) -> None:
-        """Cancel one and step until it has ended."""
-        self.engine.cancel(id)
-        for _ in range(PATIENCE):
-            if id not in self._running:
-                return
-            self.step()
-        raise AssertionError(f"{id} does not end.")
-
     def end(self) -> None:
         """Cancel what runs and step until the engine has nothing to do."""
-        for id in self._running:
+        self.cancel(*self._running)
+
+    def cancel(self, *ids: str) -> None:
+        """Cancel these and step until they have ended."""
+        for id in ids:
             self.engine.cancel(id)
         for _ in range(PATIENCE):
-            if not self.engine.busy():
+            if self._running.isdisjoint(ids):
                 return
             self.step()
         raise AssertionError("The answers do not end.")

@@ -7,9 +7,9 @@ import time
 
 from inference.engines.llamacpp.model import SLICE, LlamaModel, Rows
 
-# How much longer a step may take when prompts are read beside: by this many usual steps, or by so
-# many seconds that nobody sees it. Only so many of the steps: a few tokens in each would cost a
-# pass over the weights each, and whoever comes would always meet a long one.
+# How long prompts are read between two steps of those who write: as long as this many usual steps,
+# or so many seconds that nobody sees it. Only after so many of the steps: a few tokens after each
+# would cost a pass over the weights each, and whoever comes would always meet one.
 PATIENCE, UNSEEN, SHARE = 1.2, 0.05, 0.45
 # Seconds for which the writers wait, at most, while newcomers' short prompts are read; and those of
 # a step in which nobody writes: more rows are not faster, and whoever comes waits for its end.

@@ -78,24 +78,19 @@ def test_it_waits_until_no_engine_works(
     assert taken == [True]
 
 
+@pytest.mark.parametrize(("free", "measured"), [(0.5, [False, True]), (0, [True])])
 def test_on_a_busy_machine_it_is_measured_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    taken: list[bool],
+    free: float,
+    measured: list[bool],
 ) -> None:
+    """Poor figures first; none beside programs that leave nothing free."""
     monkeypatch.setattr(survey, "LATE", 1)
-    some = 0.5 * (os.cpu_count() or 1)
+    some = free * (os.cpu_count() or 1)
     idle(monkeypatch, some, some, some, 1000)
     thread = survey.Survey(tmp_path, lambda: False, threading.Event())
     thread.start()
     thread.join(timeout=10)
-    assert taken == [False, True]
-
-
-def test_beside_programs_that_leave_nothing_free_it_is_not_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
-) -> None:
-    monkeypatch.setattr(survey, "LATE", 1)
-    idle(monkeypatch, 0, 0, 0, 1000)
-    thread = survey.Survey(tmp_path, lambda: False, threading.Event())
-    thread.start()
-    thread.join(timeout=10)
-    assert taken == [True]
+    assert taken == measured
