@@ -15,7 +15,7 @@ import numpy as np
 from tests.benchmarks.measuring import SOURCE
 
 # ggml's number of the cache's type, which is the engine's.
-BF16 = 30
+F16 = 1
 # What the starter model's template makes of a question.
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 CHAT = (
@@ -42,17 +42,17 @@ class BareLoop:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = slots * context_length
         params.n_seq_max = slots
-        params.n_batch = params.n_ubatch = SLICE + slots
+        params.n_batch = params.n_ubatch = max(SLICE, slots)
         params.n_threads = params.n_threads_batch = threads
-        params.type_k = params.type_v = BF16
-        params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.type_k = params.type_v = F16
+        params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.kv_unified = False
         params.no_perf = True
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         assert self._context, "There is no memory for the bare loop's context."
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._vocab_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        self._batch = llama_cpp.llama_batch_init(SLICE + slots, 0, 1)
+        self._batch = llama_cpp.llama_batch_init(max(SLICE, slots), 0, 1)
         # Where each sequence goes on, and with which token.
         self._positions: list[int] = []
         self._tokens: list[int] = []

@@ -52,7 +52,7 @@ def check(engine: LlamaCppEngine) -> None:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    return Reference(tmp_path_factory.mktemp("reference"))
+    return Reference(tmp_path_factory.mktemp("reference"), shared_cells=400)
 
 
 @pytest.mark.parametrize("cells", [0, 400], ids=["own", "shared"])

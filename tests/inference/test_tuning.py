@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from inference.engines.llamacpp.model import SLICE
-from inference.engines.llamacpp.pace import LEAST, LONGEST, Pace
+from inference.engines.llamacpp.pace import FEWEST, LEAST, LONGEST, Pace
 from inference.engines.threads import Tuner
 from inference.hardware import Idleness, thread_counts
 
@@ -120,11 +120,11 @@ def test_candidates_are_this_machines() -> None:
 
 
 def test_a_prompt_alone_takes_slices_that_nobody_waits_for() -> None:
-    assert Pace().room(0, 1) == SLICE
-    pace = Pace()
+    assert Pace(SLICE).room(0, 1) == SLICE
+    pace = Pace(SLICE)
     pace.read(100, 0.4)
     assert 0.05 < pace.room(0, 1) * 0.004 <= LONGEST
-    quick = Pace()
+    quick = Pace(SLICE)
     quick.read(100, 0.001)
     assert quick.room(0, 1) == SLICE
     # A large model's pass takes longer; with a token in each it would be read many times slower.
@@ -133,7 +133,7 @@ def test_a_prompt_alone_takes_slices_that_nobody_waits_for() -> None:
 
 
 def test_a_prompt_beside_writers_takes_what_they_bear() -> None:
-    pace = Pace()
+    pace = Pace(SLICE)
     for _ in range(20):
         pace.wrote(8, 0.040)
         pace.read(20, 20 * 0.004)
@@ -143,9 +143,9 @@ def test_a_prompt_beside_writers_takes_what_they_bear() -> None:
     assert 5 <= sum(size > 0 for size in slices) <= 9
     # Where more wait to be read than write, those are not kept waiting for these.
     assert most(pace, 8, 1) < most(pace, 8, 8) < most(pace, 8, 24)
-    # However deep the prompt is: a token at least.
+    # However deep the prompt is: so many that none is left alone.
     pace.read(1, 30.0)
-    assert most(pace, 8, 1) == 1
+    assert most(pace, 8, 1) == FEWEST
 
 
 def most(pace: Pace, writers: int, readers: int) -> int:

@@ -5,6 +5,7 @@ A near tie is one of: the two best logits within 0.05 (greedy), the draw within 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from inference.contract import ModelSpec, Request
 from inference.engines.base import Setup
-from inference.engines.llamacpp.model import SLICE, LlamaModel, Rows
+from inference.engines.llamacpp.model import LlamaModel, Rows
 from inference.engines.llamacpp.sampling import Sampler, uniform
 from inference.hardware import Verdicts
 from inference.intake import Intake
@@ -36,7 +37,8 @@ class Difference:
 class Reference:
     """The model in this process, loaded when two answers differ; usually that never happens."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, shared_cells: int = 0) -> None:
+        self._shared_cells = shared_cells
         self._verdicts = Verdicts(data / "engine" / "verdicts.json")
         self._model: LlamaModel | None = None
 
@@ -62,7 +64,8 @@ class Reference:
     def _load(self, spec: ModelSpec) -> LlamaModel:
         if self._model is None:
             fast = self._verdicts.about(spec).fast
-            self._model = LlamaModel(spec, Setup(fast=fast), lambda _: None)
+            setup = Setup(fast=fast, shared_cells=self._shared_cells)
+            self._model = LlamaModel(spec, setup, lambda _: None)
         return self._model
 
     def _logits(
@@ -71,15 +74,26 @@ class Reference:
         vocab = model.vocab
         source = model.template()
         intake = Intake(vocab, model.context_length, source, bos=vocab.bos(), eos=vocab.eos())
-        tokens = intake.read(request).tokens + answer
+        prompt = intake.read(request).tokens
         model.forget(0)
-        for begin in range(0, len(tokens), SLICE):
-            part = tokens[begin : begin + SLICE]
+        parts = list(slices(prompt, model.slice)) + [[token] for token in answer]
+        at = 0
+        for part in parts:
             rows = Rows()
-            rows.add(part, begin, 0, wanted=begin + len(part) == len(tokens))
+            rows.add(part, at, 0, wanted=True)
             logits = model.decode(rows)
+            at += len(part)
         last: NDArray[np.float32] = logits[-1].copy()
         return last
+
+
+def slices(tokens: list[int], size: int) -> Iterator[list[int]]:
+    """A prompt in pieces, the last of which is no single token."""
+    while len(tokens) > size:
+        end = size - (len(tokens) == size + 1)
+        yield tokens[:end]
+        tokens = tokens[end:]
+    yield tokens
 
 
 def greedy(model: LlamaModel, logits: NDArray[np.float32], tokens: tuple[int | None, ...]) -> float:

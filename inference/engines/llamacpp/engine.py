@@ -58,7 +58,7 @@ class LlamaCppEngine:
         self._shelf = _shelf(self.model, setup)
         self.seats = Seats(self.model, self._shelf)
         self._compiler = compiler(vocab.pointer)
-        self._pace = Pace()
+        self._pace = Pace(self.model.slice)
         self._shares = Shares(self.model, self.seats, self._pace)
         wanted = int(spec.settings.get("threads") or 0)
         counts = [wanted] if wanted else thread_counts()
@@ -173,7 +173,8 @@ class LlamaCppEngine:
         inside = format.opens_reasoning(prompt.text)
         tools = job.request.tools if job.request.tool_choice != "none" else ()
         writer = Writer(format, inside=inside, tools=tools, stop=sampling.stop)
-        sequence = Sequence(job, prompt, sampler, writer, next(self._arrivals))
+        replays = self.model.replays
+        sequence = Sequence(job, prompt, sampler, writer, next(self._arrivals), replays=replays)
         sequence.restore([self.model.vocab.piece(token) for token in job.tokens])
         return sequence
 
@@ -214,13 +215,12 @@ class LlamaCppEngine:
 
     def _note(self, shares: dict[Sequence, int], seconds: float) -> None:
         """What was computed, for whom, and how long it took."""
+        writers = sum(sequence.writes for sequence in shares)
         for sequence, share in shares.items():
             sequence.cached += share
             self.seats.serve(sequence.user, share)
             if sequence.cached == sequence.prompt.published:
                 self.seats.publish(sequence)
-        # A reader's single token is read, too: else a pace that one stall has slowed would stay so.
-        writers = sum(share == 1 and not s.pending for s, share in shares.items())
         read = sum(shares.values()) - writers
         usual = min(self._pace.usual(writers), seconds) if read and writers else 0.0
         if read:

@@ -23,10 +23,15 @@ from inference.hardware import processor
 
 log = logging.getLogger("inference.engine")
 
-# The longest slice of prompts in one step, in tokens.
-SLICE = 256
+# The longest slice of prompts in one step, in tokens: of a long context shorter ones, for which the
+# scores of attention, a number for each row, head and cell, take no more than so many bytes.
+SLICE, LEAST_SLICE, SCORES = 256, 32, 128 << 20
 # ggml's numbers of the types; the bindings do not name them.
 F16, BF16 = 1, 30
+FLASH = (
+    llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+)
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
@@ -47,17 +52,17 @@ class LlamaModel:
             self._model = read_weights(self.path, setup.fast, layers, report)
             if not self._model:
                 continue
+            self.gpu_layers = layers
             self._plan(spec, setup)
-            self.context = llama_cpp.llama_init_from_model(self._model, self._params(layers))
+            self.context = llama_cpp.llama_init_from_model(self._model, self._params())
             if self.context:
-                self.gpu_layers = layers
                 break
             llama_cpp.llama_model_free(self._model)
         else:
             raise LoadError(f"llama.cpp refuses {self.path.name}, or there is no memory for it.")
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocab = Vocabulary(self._model)
-        self._rows = _Rows(SLICE + self.slots)
+        self._rows = _Rows(self._batch)
         self._threads = int(llama_cpp.llama_n_threads(self.context))
         # The last step's logits: where they lay, and how many rows.
         self._seen = (0, 0)
@@ -76,20 +81,28 @@ class LlamaModel:
         hybrid = llama_cpp.llama_model_is_hybrid(self._model)
         # Whether the end of a sequence can be taken away again.
         self.cuttable = not (recurrent or hybrid or llama_cpp.llama_model_n_swa(self._model))
+        # A single row of a sequence is computed otherwise than several, and several all the same:
+        # what was written has to be replayed row by row to give the same numbers again.
+        self.replays = not (self.gpu_layers or self.shared_cells)
+        self.slice = SLICE
+        if self.replays:
+            scores = 4 * self.context_length * llama_cpp.llama_model_n_head(self._model)
+            self.slice = max(LEAST_SLICE, min(SLICE, SCORES // max(1, scores)))
+        # Rows of one pass: readers have their own where each sequence has its own cells.
+        self._batch = self.slice + self.slots if self.shared_cells else max(self.slice, self.slots)
 
-    def _params(self, gpu_layers: int) -> Any:
+    def _params(self) -> Any:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = self.cells
         params.n_seq_max = self.slots
         # One stream each: attention then costs what the sequence itself is long, not what all are.
         params.kv_unified = bool(self.shared_cells)
-        params.n_batch = params.n_ubatch = SLICE + self.slots
+        params.n_batch = params.n_ubatch = self._batch
         params.no_perf = True
-        # With f16 ggml's processor code uses three attention kernels, by the number of rows, whose
-        # logits differ by up to 0.8: a resumed answer would take another turn. bf16 has one kernel,
-        # so a prefill of logged tokens gives what token by token gave.
-        params.type_k = params.type_v = F16 if gpu_layers else BF16
-        params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        # Why: docs/architecture.md, "Attention on a processor".
+        shared = self.shared_cells and not self.gpu_layers
+        params.type_k = params.type_v = BF16 if shared else F16
+        params.flash_attn_type = FLASH[not self.replays]
         return params
 
     def _token_bytes(self) -> int:
@@ -108,7 +121,7 @@ class LlamaModel:
         with self.path.open("rb") as file:
             head = hashlib.sha256(file.read(1 << 20)).hexdigest()
         build = f"{llama_cpp.__version__} {processor()}"
-        kind = f"{self._fast} {self.gpu_layers} {bool(self.shared_cells)}"
+        kind = f"{self._fast} {self.gpu_layers} {bool(self.shared_cells)} {self.replays}"
         return f"{head} {stat.st_size} {stat.st_mtime_ns} {build} {kind}"
 
     @property

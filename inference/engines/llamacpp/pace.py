@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from inference.engines.llamacpp.model import SLICE, LlamaModel, Rows
+from inference.engines.llamacpp.model import LlamaModel, Rows
 
 # How long prompts are read between two steps of those who write: as long as this many usual steps,
 # or so many seconds that nobody sees it. Only after so many of the steps: a few tokens after each
@@ -14,8 +14,9 @@ PATIENCE, UNSEEN, SHARE = 1.2, 0.05, 0.45
 # Seconds for which the writers wait, at most, while newcomers' short prompts are read; and those of
 # a step in which nobody writes: more rows are not faster, and whoever comes waits for its end.
 QUICK, LONGEST = 0.4, 0.1
-# Prompt tokens of a step in which nobody writes, at least: fewer cost a pass over the weights each.
-LEAST = 16
+# Prompt tokens of a step, at least: of three, none has to be read alone (see shares). And of a step
+# in which nobody writes: fewer cost a pass over the weights each.
+FEWEST, LEAST = 3, 16
 # A first step that takes longer than this, in seconds, is not made four times for each number.
 WARM = 1.0
 
@@ -48,7 +49,9 @@ def _time(model: LlamaModel, tokens: list[int], at: int) -> float:
 class Pace:
     """How many prompt tokens a step may take, so that those who write beside do not stall."""
 
-    def __init__(self) -> None:
+    def __init__(self, slice: int) -> None:
+        """`slice`: prompt tokens of a step, at most."""
+        self._slice = slice
         # Seconds of a step without prompts, by the number of writers' bits; seconds per prompt
         # token.
         self._usual: dict[int, float] = {}
@@ -60,7 +63,7 @@ class Pace:
         """Prompt tokens for the next step; more where more wait to be read than would wait to go
         on."""
         if not self._row:
-            return SLICE // 8 if writers else SLICE
+            return self._slice // 8 if writers else self._slice
         self._due = min(self._due + SHARE, 1.0)
         if writers and readers:
             if self._due < 1.0:
@@ -68,8 +71,8 @@ class Pace:
             self._due = 0.0
         usual = self.usual(writers) if writers else 0.0
         bearable = PATIENCE * usual * (1 + readers / writers) if writers else LONGEST
-        least = 1 if writers else LEAST
-        return min(max(int(max(bearable, UNSEEN) / self._row), least), SLICE)
+        least = FEWEST if writers else LEAST
+        return min(max(int(max(bearable, UNSEEN) / self._row), least), self._slice)
 
     def reading(self, tokens: int) -> float:
         """Seconds that a prompt of so many tokens takes; no promise where none was read yet."""

@@ -129,7 +129,7 @@ class Seats:
         self.queue.remove(sequence)
         self._slots[slot], sequence.slot = sequence, slot
         sequence.cached = self._recall(sequence, slot)
-        sequence.unread = sequence.pending
+        sequence.burden = sequence.pending
         if sequence.reused is None:
             sequence.reused = min(sequence.cached, len(sequence.prompt.tokens))
             self.reused += sequence.reused
@@ -139,7 +139,7 @@ class Seats:
         # The last token is always computed: its logits are wanted.
         wanted = np.array(sequence.tokens[:-1], np.int32)
         found = self._shelf.find(sequence.scope, wanted)
-        size = found[1] if found else 0
+        size = sequence.usable(found[1]) if found else 0
         donor, shared = self._donor(sequence)
         if donor and shared > size:
             assert donor.slot is not None
@@ -160,7 +160,7 @@ class Seats:
         best: tuple[Sequence | None, int] = (None, WORTH - 1)
         for other in self:
             if other.user == sequence.user and other is not sequence and other.cached > best[1]:
-                shared = min(self._common(other, sequence), other.cached)
+                shared = sequence.usable(min(self._common(other, sequence), other.cached))
                 if shared > best[1] and (self._model.cuttable or shared == other.cached):
                     best = other, shared
         return best

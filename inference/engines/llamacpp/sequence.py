@@ -11,10 +11,21 @@ from inference.parse.writer import Delta, Writer
 
 
 class Sequence:
-    """State of one job. `tokens` are prompt and answer; the first `cached` are computed."""
+    """State of one job. `tokens` are prompt and answer; the first `cached` are computed.
+
+    `replays`: what is written is computed one by one, when it is told again, too: its numbers are
+    then the same to the last bit. Else slices are read of it like of the prompt.
+    """
 
     def __init__(
-        self, job: Job, prompt: Prompt, sampler: Sampler, writer: Writer, arrival: int = 0
+        self,
+        job: Job,
+        prompt: Prompt,
+        sampler: Sampler,
+        writer: Writer,
+        arrival: int = 0,
+        *,
+        replays: bool = False,
     ) -> None:
         self.job = job
         self.id = job.request.id
@@ -28,11 +39,12 @@ class Sequence:
         self.cached = 0
         # Prompt tokens that were found computed; None before it sat anywhere.
         self.reused: int | None = None
-        # Tokens that were not computed when it sat down.
-        self.unread = 0
+        # Tokens that it had to read when it sat down.
+        self.burden = 0
         # Where it sits in the batch; None while it waits for its turn.
         self.slot: int | None = None
         self.cancelled = False
+        self._replays = replays
         self._sampler = sampler
         self._writer = writer
 
@@ -45,6 +57,23 @@ class Sequence:
     def pending(self) -> int:
         """Tokens that are not computed yet: 1 while it writes, more while it reads."""
         return len(self.tokens) - self.cached
+
+    @property
+    def unread(self) -> int:
+        """Those of them that are read in slices."""
+        end = len(self.prompt.tokens) if self._replays else len(self.tokens)
+        return max(0, end - self.cached)
+
+    @property
+    def writes(self) -> bool:
+        """Whether its next step is one token: a new one, or one that it has written before."""
+        return self.unread <= 1
+
+    def usable(self, known: int) -> int:
+        """How many of its known tokens to go on from: a single row of the prompt would be computed
+        otherwise than in a slice."""
+        alone = self._replays and known == len(self.prompt.tokens) - 1
+        return known - 1 if alone else known
 
     def restore(self, pieces: list[bytes]) -> None:
         """Bring sampler and writer to where the logged tokens left them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from inference.engines.llamacpp.model import SLICE, LlamaModel
+from collections.abc import Iterable
+
+from inference.engines.llamacpp.model import LlamaModel
 from inference.engines.llamacpp.pace import QUICK, Pace
 from inference.engines.llamacpp.seats import Seats
 from inference.engines.llamacpp.sequence import Sequence
@@ -25,11 +27,11 @@ class Shares:
     def next(self) -> dict[Sequence, int]:
         """How many tokens of each sequence are computed in this step: one of those who write, and
         then as much of the prompts as the writers bear, of whoever was served least first."""
-        writers = {sequence: 1 for sequence in self._seats if sequence.pending == 1}
-        readers = [sequence for sequence in self._seats if sequence.pending > 1]
+        writers = {sequence: 1 for sequence in self._seats if sequence.writes}
+        readers = [sequence for sequence in self._seats if not sequence.writes]
         readers.sort(key=lambda s: (self._seats.served(s), s.arrival))
         if newcomer := self._newcomer(readers, {sequence.user for sequence in writers}):
-            return self._divide([newcomer], SLICE)
+            return self._divide([newcomer], self._model.slice)
         owed, self._owed = self._owed, 0
         if owed:
             return self._divide(readers, owed) or writers
@@ -45,12 +47,12 @@ class Shares:
         """So many tokens of the prompts, in this order."""
         shares: dict[Sequence, int] = {}
         for sequence in readers:
-            share = min(sequence.pending, room)
+            left = sequence.unread
             published = sequence.prompt.published - sequence.cached
             # What everybody may share is kept without a token of what follows.
-            if published > 0 and sequence.prompt.published >= WORTH:
-                share = min(share, published)
-            if share:
+            if published > 1 and sequence.prompt.published >= WORTH:
+                left = published
+            if share := _slice(left, room, shares.values()):
                 shares[sequence] = share
                 room -= share
         return shares
@@ -59,8 +61,9 @@ class Shares:
         """Somebody's only request, quickly read: it gets a step of its own. Cut in pieces it would
         wait for the others again and again; they wait for several of them, but not for long."""
         for sequence in readers:
-            seconds = self._pace.reading(sequence.unread)
-            quick = self._yielded + seconds < QUICK and 0 < sequence.pending <= SLICE
+            seconds = self._pace.reading(sequence.burden)
+            small = sequence.unread <= self._model.slice
+            quick = self._yielded + seconds < QUICK and small
             if sequence.user not in writing and quick and seconds:
                 self._yielded += seconds if writing or len(readers) > 1 else 0.0
                 return sequence
@@ -87,3 +90,12 @@ class Shares:
         savings = [(n * (order[-1].cached - order[n - 1].cached), n) for n in range(1, len(order))]
         saved, number = max(savings, default=(0, 0))
         return set(order[:number] if saved > GAIN * self._model.reach else order)
+
+
+def _slice(left: int, room: int, others: Iterable[int]) -> int:
+    """How much of the tokens that are left is read beside the others' slices. llama.cpp computes as
+    many of each sequence together as the shortest has, then of the rest: nowhere a single row."""
+    share = min(left, room)
+    while share > 1 and (left - share == 1 or any(abs(share - each) == 1 for each in others)):
+        share -= 1
+    return share if share > 1 else 0
