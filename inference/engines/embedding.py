@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from inference.contract import Event, Finish, Input, Job, ModelSpec, Request, Vector
 from inference.engines.base import Info, LoadError, Setup, WrongModelError
-from inference.engines.llamacpp.model import BF16, offers, read_weights
-from inference.engines.llamacpp.vocabulary import Vocabulary
+from inference.engines.native import BF16, offers, read_weights
 from inference.engines.turns import Turns, Work
+from inference.engines.vocabulary import Vocabulary
 from inference.engines.weights import locate
 from inference.spelling import UnknownTokenError, checked, spell, told
 

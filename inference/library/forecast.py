@@ -20,6 +20,8 @@ NUMBER_BYTES = 2
 # Rows of a batch for which llama.cpp keeps intermediate results, for each so many of the model's
 # widths; bytes of a number there.
 ROWS, WIDTHS, RESULT_BYTES = 257, 6, 4
+# What the scores of attention may take, which grow with the conversation (engines.llamacpp.model).
+SCORES = 128 * MIB
 # What an engine's process has beside an empty one: libraries, and for each word of its vocabulary.
 BASE, WORD_BYTES = 44 * MIB, 170
 # Of the file, what stays mapped of it beside a copy; and what is copied where no header tells.
@@ -114,8 +116,9 @@ def spare(shapes: Shapes) -> int:
 
 
 def margin(vocab_size: int, embedding_length: int) -> int:
-    """Bytes beside weights and cells with which nothing is ever short."""
-    return 192 * MIB + 320 * 4 * (vocab_size + 32 * embedding_length)
+    """Bytes beside weights and cells with which nothing is ever short. Scores and logits are never
+    there at the same time."""
+    return 192 * MIB + max(SCORES, 320 * 4 * vocab_size) + 320 * 4 * 32 * embedding_length
 
 
 def speed_of(shapes: Shapes, weights: int, quant: str, machine: Machine) -> float | None:

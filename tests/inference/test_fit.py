@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from inference import fit
+from inference.engines.llamacpp import model
 from inference.fit import Plan, TooLargeError, Wishes
 from inference.gguf import Header
+from inference.library import forecast
 
 GIB = 1 << 30
 
@@ -155,3 +157,7 @@ def test_a_plan_always_fits(kv: int, state: int, trained: int, slots: int, conte
         assert tokens >= before or setup.slots >= 4
         before = tokens
     assert fitted
+
+
+def test_the_scores_of_attention_are_reckoned_with() -> None:
+    assert forecast.SCORES == model.SCORES

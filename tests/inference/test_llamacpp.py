@@ -22,6 +22,7 @@ from inference.contract import (
     Tokens,
 )
 from inference.engines.base import LoadError, Setup
+from inference.engines.llamacpp import model
 from inference.engines.llamacpp.engine import LlamaCppEngine
 from inference.engines.llamacpp.model import Rows
 from tests.inference.weights import GREEDY, SOURCE, job, load, run
@@ -66,6 +67,19 @@ def test_a_resumed_answer_ends_as_the_undisturbed_one(
         assert whole[:cut] + rest == whole, cut
         assert text.endswith(tail)
         assert again.reason == end.reason
+
+
+def test_slices_of_any_size_give_the_same_answer(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = [Message("user", "Tell me of the sea and of ships. " * 40)]
+    whole = run(engine, job("a", messages=long))["a"][0]
+    # As if the context were long, or the model had many heads.
+    monkeypatch.setattr(model, "SCORES", 1 << 20)
+    small = load(SLOTS, CONTEXT)
+    assert small.model.slice < 60 < engine.model.slice
+    assert run(small, job("a", messages=long))["a"][0] == whole
+    assert run(small, job("b", GREEDY, whole[:9], messages=long))["b"][0] == whole[9:]
 
 
 def test_company_changes_no_answer(engine: LlamaCppEngine) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inference.contract import Sampling
 from inference.engines.llamacpp.sampling import Sampler, uniform
-from inference.engines.llamacpp.vocabulary import Vocabulary
+from inference.engines.vocabulary import Vocabulary
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 FREE: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}

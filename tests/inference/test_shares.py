@@ -3,12 +3,16 @@ little as may be, and the answers stay what they are alone."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from inference.contract import Message
 from inference.engines.llamacpp.engine import LlamaCppEngine
+from inference.engines.llamacpp.model import Rows
+from inference.engines.llamacpp.shares import _slice
 from tests.inference.weights import GREEDY, job, load, run
 
 LONG = Message("user", "Tell me of the sea and of ships. " * 30)
@@ -84,6 +88,50 @@ def test_the_answers_are_what_they_are_alone(
     jobs = [job(id, GREEDY, messages=[m], user=id) for id, m in messages.items()]
     together = run(engine, *jobs)
     assert {id: answer[0] for id, answer in together.items()} == alone
+
+
+def test_no_token_of_a_prompt_is_computed_alone(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """llama.cpp computes as many of each sequence at once as the shortest has, then of the rest."""
+    alone: list[int] = []
+    read: Counter[int] = Counter()
+    decode = engine.model.decode
+
+    def watched(rows: Rows) -> Any:
+        ends = {each.slot: len(each.prompt.tokens) for each in engine.seats}
+        places = zip(rows.slots, rows.positions, strict=True)
+        written = {slot for slot, place in places if place >= ends[slot]}
+        left = Counter(rows.slots)
+        read.update(left)
+        while left:
+            shortest = min(left.values())
+            alone.extend(slot for slot in left if shortest == 1 and slot not in written)
+            left = Counter({slot: n - shortest for slot, n in left.items() if n > shortest})
+        return decode(rows)
+
+    monkeypatch.setattr(engine.model, "decode", watched)
+    for size in range(40, 60):
+        for number in range(3):
+            message = Message("user", f"{size} " + "sea " * (size + number))
+            engine.add(job(f"{size}-{number}", GREEDY, messages=[message], user=f"user{number}"))
+        while engine.busy():
+            engine.step()
+    assert sum(read.values()) > 3000
+    assert not alone
+
+
+@pytest.mark.parametrize("others", [[], [7], [6, 9]])
+@pytest.mark.parametrize("room", range(1, 12))
+@pytest.mark.parametrize("left", range(2, 14))
+def test_a_slice_leaves_none_over(left: int, room: int, others: list[int]) -> None:
+    share = _slice(left, room, others)
+    assert share <= min(left, room)
+    assert share != 1
+    assert left - share != 1 or not share
+    assert all(abs(share - each) != 1 for each in others) or not share
+    # Whoever is first in the row goes on wherever there is room for three.
+    assert share or others or room < 3
 
 
 def test_a_stall_slows_no_prompt_for_good(engine: LlamaCppEngine) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import llama_cpp
@@ -16,29 +14,19 @@ from numpy.typing import NDArray
 
 from inference.contract import ModelSpec
 from inference.engines.base import LoadError, Setup
-from inference.engines.llamacpp import backends
-from inference.engines.llamacpp.vocabulary import Vocabulary
+from inference.engines.native import BF16, F16, offers, read_weights
+from inference.engines.vocabulary import Vocabulary
 from inference.engines.weights import locate
 from inference.hardware import processor
-
-log = logging.getLogger("inference.engine")
 
 # The longest slice of prompts in one step, in tokens: of a long context shorter ones, for which the
 # scores of attention, a number for each row, head and cell, take no more than so many bytes.
 SLICE, LEAST_SLICE, SCORES = 256, 32, 128 << 20
-# ggml's numbers of the types; the bindings do not name them.
-F16, BF16 = 1, 30
+# Attention without and with the kernel of that name.
 FLASH = (
     llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
     llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
 )
-
-
-@ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-def _hear(level: int, text: bytes, _: int) -> None:
-    # 3 and 4 are warnings and errors; below is chatter about every tensor.
-    if level in {3, 4}:
-        log.info("llama.cpp: %s", text.decode(errors="replace").strip())
 
 
 class LlamaModel:
@@ -247,29 +235,3 @@ _new_bytes.argtypes = [ctypes.c_char_p, ctypes.c_ssize_t]
 
 def _memory(data: bytes) -> Any:
     return ctypes.cast(ctypes.c_char_p(data), ctypes.POINTER(ctypes.c_uint8))
-
-
-def offers(wanted: int) -> list[int]:
-    """Numbers of layers to try on the GPU, the most first; a build without one knows only 0."""
-    backends.find()
-    if not llama_cpp.llama_supports_gpu_offload():
-        return [0]
-    return [wanted, 0] if wanted > 0 else [0] if wanted == 0 else [999, 48, 32, 24, 16, 8, 0]
-
-
-def read_weights(path: Path, fast: bool, gpu_layers: int, report: Callable[[float], None]) -> Any:
-    """llama.cpp's model, 0 where it refuses the file."""
-    llama_cpp.llama_log_set(_hear, ctypes.c_void_p(0))
-    backends.find()
-    llama_cpp.llama_backend_init()
-
-    @llama_cpp.llama_progress_callback
-    def progress(fraction: float, _: int) -> bool:
-        report(fraction)
-        return True
-
-    params = llama_cpp.llama_model_default_params()
-    params.use_extra_bufts = fast
-    params.n_gpu_layers = gpu_layers
-    params.progress_callback = progress
-    return llama_cpp.llama_model_load_from_file(str(path).encode(), params)

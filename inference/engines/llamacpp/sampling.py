@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from inference.contract import Logprob, Sampling
 from inference.engines.llamacpp.grammar import Grammar
-from inference.engines.llamacpp.vocabulary import Vocabulary
+from inference.engines.vocabulary import Vocabulary
 
 Logits = NDArray[np.float32]
 Ids = NDArray[np.int32]
