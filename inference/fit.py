@@ -12,7 +12,7 @@ from inference.gguf import Header
 from inference.library.forecast import margin
 
 MIB = 1 << 20
-# bf16
+# f16 or bf16
 NUMBER_BYTES = 2
 # Without a wish of the admin: the tokens of a conversation, and how far that gives way to slots.
 CONTEXT, SHORT_CONTEXT, LEAST_CONTEXT = 8192, 4096, 2048

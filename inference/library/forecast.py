@@ -15,13 +15,14 @@ WELL = 8.0
 CONTEXT = 8192
 # Sequences at once, at most.
 MOST_SLOTS = 32
-# bf16, of which both the cache and vLLM's weights are.
+# f16 or bf16, of which both the cache and vLLM's weights are.
 NUMBER_BYTES = 2
 # Rows of a batch for which llama.cpp keeps intermediate results, for each so many of the model's
 # widths; bytes of a number there.
 ROWS, WIDTHS, RESULT_BYTES = 257, 6, 4
-# What the scores of attention may take, which grow with the conversation (engines.llamacpp.model).
-SCORES = 128 * MIB
+# What the scores of attention may take, which grow with the conversation (engines.llamacpp.model):
+# once as they are, once as they are multiplied, in half of the bytes.
+SCORES, COPIED_SCORES = 128 * MIB, 64 * MIB
 # What an engine's process has beside an empty one: libraries, and for each word of its vocabulary.
 BASE, WORD_BYTES = 44 * MIB, 170
 # Of the file, what stays mapped of it beside a copy; and what is copied where no header tells.
@@ -118,7 +119,8 @@ def spare(shapes: Shapes) -> int:
 def margin(vocab_size: int, embedding_length: int) -> int:
     """Bytes beside weights and cells with which nothing is ever short. Scores and logits are never
     there at the same time."""
-    return 192 * MIB + max(SCORES, 320 * 4 * vocab_size) + 320 * 4 * 32 * embedding_length
+    most = max(SCORES + COPIED_SCORES, 320 * 4 * vocab_size)
+    return 192 * MIB + most + 320 * 4 * 32 * embedding_length
 
 
 def speed_of(shapes: Shapes, weights: int, quant: str, machine: Machine) -> float | None:

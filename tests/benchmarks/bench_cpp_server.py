@@ -81,7 +81,7 @@ def peer(folder: Path, more: dict[str, str]) -> Iterator[str]:
         "host": "127.0.0.1",
         "port": str(port),
         "n_ctx": str(CONTEXT),
-        "flash_attn": "true",
+        "flash_attn": "false",
         **more,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]

@@ -22,7 +22,7 @@ from inference.contract import (
     Tokens,
 )
 from inference.engines.base import LoadError, Setup
-from inference.engines.llamacpp import model
+from inference.engines.llamacpp import model, sequence
 from inference.engines.llamacpp.engine import LlamaCppEngine
 from inference.engines.llamacpp.model import Rows
 from tests.inference.weights import GREEDY, SOURCE, job, load, run
@@ -80,6 +80,23 @@ def test_slices_of_any_size_give_the_same_answer(
     assert small.model.slice < 60 < engine.model.slice
     assert run(small, job("a", messages=long))["a"][0] == whole
     assert run(small, job("b", GREEDY, whole[:9], messages=long))["b"][0] == whole[9:]
+
+
+def test_a_long_answer_is_read_and_not_replayed(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(engine, job("a"))["a"][0]
+
+    def read(most: int) -> float:
+        """Tokens read in slices, where nothing is known of the conversation."""
+        monkeypatch.setattr(sequence, "REPLAY", most)
+        before = engine.stats()["prompt_tokens"]
+        rest = run(engine, job("a", GREEDY, whole[:20], user=f"user {most}"))["a"][0]
+        assert len(rest) == len(whole) - 20
+        assert most < 20 or rest == whole[20:]
+        return engine.stats()["prompt_tokens"] - before
+
+    assert read(19) == read(20) + 20
 
 
 def test_company_changes_no_answer(engine: LlamaCppEngine) -> None:

@@ -14,7 +14,7 @@ from inference.engines.compiler import Compilation, Refusal
 from inference.engines.disk import Disk
 from inference.engines.llamacpp.grammar import Grammar, GrammarError, compiler
 from inference.engines.llamacpp.model import LlamaModel, Rows
-from inference.engines.llamacpp.pace import Pace, warm_up
+from inference.engines.llamacpp.pace import FEWEST, Pace, warm_up
 from inference.engines.llamacpp.sampling import Logits, Sampler
 from inference.engines.llamacpp.seats import Seats
 from inference.engines.llamacpp.sequence import Sequence
@@ -224,7 +224,9 @@ class LlamaCppEngine:
         read = sum(shares.values()) - writers
         usual = min(self._pace.usual(writers), seconds) if read and writers else 0.0
         if read:
-            self._pace.read(read, seconds - usual)
+            # Fewer were all that was left of a prompt, and took a pass: it says nothing of a row.
+            if read >= FEWEST:
+                self._pace.read(read, seconds - usual)
         else:
             self._pace.wrote(writers, seconds)
             usual = seconds

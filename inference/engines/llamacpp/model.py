@@ -1,4 +1,4 @@
-"""The weights, the context and the vocabulary: everything that calls llama.cpp, and nothing that
+"""The weights, the context and the vocabulary: how llama.cpp computes a step, and nothing that
 decides."""
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from inference.engines.vocabulary import Vocabulary
 from inference.engines.weights import locate
 from inference.hardware import processor
 
-# The longest slice of prompts in one step, in tokens: of a long context shorter ones, for which the
-# scores of attention, a number for each row, head and cell, take no more than so many bytes.
-SLICE, LEAST_SLICE, SCORES = 256, 32, 128 << 20
+# The longest slice of prompts in one step, in tokens; where the context is long a shorter one, down
+# to the least, so that the scores of attention (a number for each row, head and cell) take no more
+# than so many bytes.
+SLICE, LEAST_SLICE, SCORES = 256, 8, 128 << 20
 # Attention without and with the kernel of that name.
 FLASH = (
     llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,

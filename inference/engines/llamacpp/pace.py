@@ -17,6 +17,8 @@ QUICK, LONGEST = 0.4, 0.1
 # Prompt tokens of a step, at least: of three, none has to be read alone (see shares). And of a step
 # in which nobody writes: fewer cost a pass over the weights each.
 FEWEST, LEAST = 3, 16
+# Prompt tokens of the first step.
+WARM_UP = 32
 # A first step that takes longer than this, in seconds, is not made four times for each number.
 WARM = 1.0
 
@@ -25,9 +27,9 @@ def warm_up(model: LlamaModel, counts: list[int]) -> int:
     """A prompt and some tokens through every kernel: what crashes on this machine crashes here. The
     number of threads with which that was the fastest."""
     token = model.vocab.tokenize("a")[:1]
-    took = _time(model, token * 32, 0)
+    at = min(WARM_UP, model.slice)
+    took = _time(model, token * at, 0)
     least: dict[int, float] = {}
-    at = 32
     for count in counts:
         model.threads = count
         for _ in range(4 if took < WARM else 1):

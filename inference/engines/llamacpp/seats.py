@@ -128,8 +128,7 @@ class Seats:
     def _seat(self, sequence: Sequence, slot: int) -> None:
         self.queue.remove(sequence)
         self._slots[slot], sequence.slot = sequence, slot
-        sequence.cached = self._recall(sequence, slot)
-        sequence.burden = sequence.pending
+        sequence.sit(self._recall(sequence, slot))
         if sequence.reused is None:
             sequence.reused = min(sequence.cached, len(sequence.prompt.tokens))
             self.reused += sequence.reused
@@ -139,7 +138,7 @@ class Seats:
         # The last token is always computed: its logits are wanted.
         wanted = np.array(sequence.tokens[:-1], np.int32)
         found = self._shelf.find(sequence.scope, wanted)
-        size = sequence.usable(found[1]) if found else 0
+        size = self._usable(sequence, found[1]) if found else 0
         donor, shared = self._donor(sequence)
         if donor and shared > size:
             assert donor.slot is not None
@@ -155,12 +154,16 @@ class Seats:
         self.broken += told and 2 * size > len(kept.tokens)
         return self._fill(slot, state, len(kept.tokens), size)
 
+    def _usable(self, sequence: Sequence, known: int) -> int:
+        return sequence.usable(known) if self._model.cuttable else known
+
     def _donor(self, sequence: Sequence) -> tuple[Sequence | None, int]:
         """Who sits and shares the most with this one, of the same user."""
         best: tuple[Sequence | None, int] = (None, WORTH - 1)
         for other in self:
             if other.user == sequence.user and other is not sequence and other.cached > best[1]:
-                shared = sequence.usable(min(self._common(other, sequence), other.cached))
+                shared = min(self._common(other, sequence), other.cached)
+                shared = self._usable(sequence, shared)
                 if shared > best[1] and (self._model.cuttable or shared == other.cached):
                     best = other, shared
         return best

@@ -9,12 +9,16 @@ from inference.engines.llamacpp.sampling import Logits, Sampler
 from inference.intake import Prompt
 from inference.parse.writer import Delta, Writer
 
+# Tokens of an answer that are replayed at most. Who waits for more feels it; that a near tie falls
+# otherwise, nobody does.
+REPLAY = 256
+
 
 class Sequence:
     """State of one job. `tokens` are prompt and answer; the first `cached` are computed.
 
-    `replays`: what is written is computed one by one, when it is told again, too: its numbers are
-    then the same to the last bit. Else slices are read of it like of the prompt.
+    `replays`: what was written is computed one by one again where that is not too much: its numbers
+    are then the same to the last bit. Else it is read in slices like the prompt.
     """
 
     def __init__(
@@ -39,7 +43,8 @@ class Sequence:
         self.cached = 0
         # Prompt tokens that were found computed; None before it sat anywhere.
         self.reused: int | None = None
-        # Tokens that it had to read when it sat down.
+        # Up to where it is read in slices, and how many tokens that were when it sat down.
+        self._read_to = len(self.tokens)
         self.burden = 0
         # Where it sits in the batch; None while it waits for its turn.
         self.slot: int | None = None
@@ -61,8 +66,7 @@ class Sequence:
     @property
     def unread(self) -> int:
         """Those of them that are read in slices."""
-        end = len(self.prompt.tokens) if self._replays else len(self.tokens)
-        return max(0, end - self.cached)
+        return max(0, self._read_to - self.cached)
 
     @property
     def writes(self) -> bool:
@@ -72,8 +76,18 @@ class Sequence:
     def usable(self, known: int) -> int:
         """How many of its known tokens to go on from: a single row of the prompt would be computed
         otherwise than in a slice."""
-        alone = self._replays and known == len(self.prompt.tokens) - 1
+        alone = self._replays and known == self._sliced(known) - 1
         return known - 1 if alone else known
+
+    def sit(self, known: int) -> None:
+        """It goes on from here."""
+        self.cached, self._read_to = known, self._sliced(known)
+        self.burden = self.unread
+
+    def _sliced(self, known: int) -> int:
+        """Up to where it is read in slices when so many tokens are known."""
+        prompt, size = len(self.prompt.tokens), len(self.tokens)
+        return prompt if self._replays and size - max(known, prompt) <= REPLAY else size
 
     def restore(self, pieces: list[bytes]) -> None:
         """Bring sampler and writer to where the logged tokens left them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inference.engines.llamacpp.model import LlamaModel
+from inference.engines.llamacpp.model import SLICE, LlamaModel
 from inference.engines.llamacpp.pace import QUICK, Pace
 from inference.engines.llamacpp.seats import Seats
 from inference.engines.llamacpp.sequence import Sequence
@@ -50,7 +50,8 @@ class Shares:
             left = sequence.unread
             published = sequence.prompt.published - sequence.cached
             # What everybody may share is kept without a token of what follows.
-            if published > 1 and sequence.prompt.published >= WORTH:
+            worth = sequence.prompt.published >= WORTH and left - published != 1
+            if published > 1 and worth:
                 left = published
             if share := _slice(left, room, shares.values()):
                 shares[sequence] = share
@@ -62,10 +63,10 @@ class Shares:
         wait for the others again and again; they wait for several of them, but not for long."""
         for sequence in readers:
             seconds = self._pace.reading(sequence.burden)
-            small = sequence.unread <= self._model.slice
-            quick = self._yielded + seconds < QUICK and small
+            quick = self._yielded + seconds < QUICK and sequence.unread <= SLICE
             if sequence.user not in writing and quick and seconds:
-                self._yielded += seconds if writing or len(readers) > 1 else 0.0
+                now = min(sequence.unread, self._model.slice)
+                self._yielded += self._pace.reading(now) if writing or len(readers) > 1 else 0.0
                 return sequence
         self._yielded = 0.0
         return None
