@@ -66,9 +66,9 @@ def test_it_works() -> None:
         (12, (4, 8192, 0), False),
         (8, (4, 4096, 0), True),
         # Less than four streams: they share what is there.
-        (6.5, (10, 4096, 11008), True),
-        (6, (7, 4096, 7168), True),
-        (5.3, (2, 2304, 2304), True),
+        (6.5, (10, 4096, 10752), True),
+        (6, (6, 4096, 6912), True),
+        (5.3, (2, 2048, 2048), True),
     ],
 )
 def test_the_less_memory_the_less_of_everything(
@@ -105,8 +105,8 @@ def test_what_does_not_fit_is_refused_with_the_figures() -> None:
         (24, {"slots": 1}, (1, 8192, 0)),
         (24, {"context": 16384}, (4, 16384, 0)),
         # A context that an admin set does not shrink: the pool is shared instead.
-        (12, {"context": 16384}, (16, 16384, 51456)),
-        (8, {"slots": 12}, (12, 4096, 22016)),
+        (12, {"context": 16384}, (16, 16384, 51200)),
+        (8, {"slots": 12}, (12, 4096, 21760)),
         # More than the model was trained for is never given.
         (200, {"context": 1 << 20, "slots": 1}, (1, 131072, 0)),
     ],
