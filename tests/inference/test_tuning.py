@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from inference.engines.llamacpp.model import SLICE
+from inference.engines.llamacpp.model import LEAST_SLICE, SLICE
 from inference.engines.llamacpp.pace import FEWEST, LEAST, LONGEST, Pace
 from inference.engines.threads import Tuner
 from inference.hardware import Idleness, thread_counts
@@ -130,6 +130,10 @@ def test_a_prompt_alone_takes_slices_that_nobody_waits_for() -> None:
     # A large model's pass takes longer; with a token in each it would be read many times slower.
     pace.read(1, 30.0)
     assert pace.room(0, 1) == LEAST
+
+
+def test_where_slices_are_short_the_first_prompt_goes_on_too() -> None:
+    assert Pace(LEAST_SLICE).room(8, 1) == FEWEST
 
 
 def test_a_prompt_beside_writers_takes_what_they_bear() -> None:

@@ -65,7 +65,7 @@ class Pace:
         """Prompt tokens for the next step; more where more wait to be read than would wait to go
         on."""
         if not self._row:
-            return self._slice // 8 if writers else self._slice
+            return max(self._slice // 8, FEWEST) if writers else self._slice
         self._due = min(self._due + SHARE, 1.0)
         if writers and readers:
             if self._due < 1.0:
