@@ -223,11 +223,10 @@ class LlamaCppEngine:
                 self.seats.publish(sequence)
         read = sum(shares.values()) - writers
         usual = min(self._pace.usual(writers), seconds) if read and writers else 0.0
-        if read:
-            # Fewer were all that was left of a prompt, and took a pass: it says nothing of a row.
-            if read >= FEWEST:
-                self._pace.read(read, seconds - usual)
-        else:
+        # Fewer were all that was left of a prompt, and took a pass: it says nothing of a row.
+        if read >= FEWEST:
+            self._pace.read(read, seconds - usual)
+        elif not read:
             self._pace.wrote(writers, seconds)
             usual = seconds
         self._figures["prompt_tokens"] += read
