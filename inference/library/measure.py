@@ -52,7 +52,7 @@ def known(data_dir: Path) -> dict[str, Any] | None:
 def run(data_dir: Path, *, quiet: bool = True) -> dict[str, Any] | None:
     """Measure, and keep it; None where it cannot be measured here. Takes about ten seconds. Where
     the machine was not `quiet`, that is kept as well: the figures are worth little."""
-    folder = data_dir / "engine"
+    folder = _file(data_dir).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
@@ -63,13 +63,19 @@ def run(data_dir: Path, *, quiet: bool = True) -> dict[str, Any] | None:
             timeout=PATIENCE,
             check=True,
         )
-        found = {**json.loads(done.stdout), "quiet": quiet, "mark": _mark()}
-        draft = _file(data_dir).with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(found, indent=1))
-        draft.replace(_file(data_dir))
+        return keep(data_dir, {**json.loads(done.stdout), "quiet": quiet})
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         log.warning("This machine could not be measured: %s", error)
         return None
+
+
+def keep(data_dir: Path, figures: dict[str, Any]) -> dict[str, Any]:
+    """They are this processor's, with this build. As they are kept."""
+    found = {**figures, "mark": _mark()}
+    _file(data_dir).parent.mkdir(parents=True, exist_ok=True)
+    draft = _file(data_dir).with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(found, indent=1))
+    draft.replace(_file(data_dir))
     return found
 
 

@@ -177,6 +177,8 @@ class Machine:
     processor: str = ""
     # Whether it has units for matrices, in which vLLM is quick.
     amx: bool = False
+    # Whether its speed can be measured at all; `bandwidth` is 0 until it was.
+    measurable: bool = True
     bandwidth: float = 0.0
     rates: dict[str, float] = field(default_factory=dict)
     graphics: str = ""

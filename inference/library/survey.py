@@ -15,15 +15,17 @@ from inference.library import measure
 # Seconds in which nothing works here, neither an engine nor anything else: whoever starts a site
 # wants an answer first, and a busy processor gives figures that are too low.
 QUIET = 20
-# Where it never is so quiet, poor figures are better than none; they are taken again when it is.
-LATE = 300
-# Of the processors, what must have nothing to do; and what of them then. Where not even so much is
-# free, another worker's engine may be at work: measuring beside it would halve its speed.
+# Where it is not so quiet for long, poor figures are better than none; they are taken again when
+# it is. First where an engine's speed would not be halved by it, then wherever: it is done once.
+LATE, LATEST = 60, 120
+# Of the processors, what must have nothing to do; and what of them when it is late. Where not even
+# so much is free, another worker's engine may be at work.
 SHARE, LEAST = 0.75, 0.25
 
 
 class Survey(threading.Thread):
-    """`busy` says whether an engine is loaded; `figures` is empty until something is known."""
+    """`busy` says whether an engine is loaded; `figures` is empty until something is known, and
+    `measurable` is False in it where nothing can be."""
 
     def __init__(self, data_dir: Path, busy: Callable[[], bool], ending: threading.Event) -> None:
         super().__init__(name="survey", daemon=True)
@@ -41,9 +43,11 @@ class Survey(threading.Thread):
             busy = self._busy()
             quiet = quiet + 1 if free >= SHARE and not busy else 0
             waited += 1
-            late = waited >= LATE and free >= LEAST and not busy and not self.figures
-            if quiet >= QUIET or late:
+            late = waited >= LATE and free >= LEAST and not busy
+            poor = not self.figures and (late or waited >= LATEST)
+            if quiet >= QUIET or poor:
                 found = measure.run(self._data_dir, quiet=quiet >= QUIET)
                 if found is None:
+                    self.figures = self.figures or {"measurable": False}
                     return
                 self.figures = found

@@ -111,13 +111,14 @@ def test_no_token_of_a_prompt_is_computed_alone(
         return decode(rows)
 
     monkeypatch.setattr(engine.model, "decode", watched)
-    for size in range(40, 60):
+    few = replace(GREEDY, max_tokens=4)
+    for size in range(40, 60, 3):
         for number in range(3):
             message = Message("user", f"{size} " + "sea " * (size + number))
-            engine.add(job(f"{size}-{number}", GREEDY, messages=[message], user=f"user{number}"))
+            engine.add(job(f"{size}-{number}", few, messages=[message], user=f"user{number}"))
         while engine.busy():
             engine.step()
-    assert sum(read.values()) > 3000
+    assert sum(read.values()) > 1000
     assert not alone
 
 

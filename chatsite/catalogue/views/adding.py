@@ -32,8 +32,12 @@ def machines() -> list[library.Card]:
 
 
 def unmeasured(cards: list[library.Card]) -> bool:
-    """A machine is measured when it first has nothing to do."""
-    return bool(cards) and not any(machine.bandwidth for _worker, machine in cards)
+    """Whether it will soon be known how fast the machines are. A worker measures its machine by
+    llama.cpp's kernels, soon after its start."""
+    machines = [machine for _worker, machine in cards]
+    if any(machine.bandwidth for machine in machines):
+        return False
+    return any(machine.measurable and "llamacpp" in machine.engines for machine in machines)
 
 
 def address(text: str) -> dict[str, str] | None:

@@ -78,19 +78,51 @@ def test_it_waits_until_no_engine_works(
     assert taken == [True]
 
 
-@pytest.mark.parametrize(("free", "measured"), [(0.5, [False, True]), (0, [True])])
+@pytest.mark.parametrize(
+    ("free", "busy", "measured"),
+    [(0.5, False, [False, True]), (0, False, [True]), (0.5, True, [])],
+)
 def test_on_a_busy_machine_it_is_measured_once_more(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     taken: list[bool],
     free: float,
+    busy: bool,
     measured: list[bool],
 ) -> None:
-    """Poor figures first; none beside programs that leave nothing free."""
+    """Poor figures first; none yet beside programs that leave nothing free, or an engine."""
     monkeypatch.setattr(survey, "LATE", 1)
     some = free * (os.cpu_count() or 1)
     idle(monkeypatch, some, some, some, 1000)
+    ending = threading.Event()
+    thread = survey.Survey(tmp_path, lambda: busy, ending)
+    thread.start()
+    thread.join(timeout=5)
+    ending.set()
+    assert taken == measured
+
+
+def test_in_the_end_it_is_measured_beside_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
+) -> None:
+    monkeypatch.setattr(survey, "LATEST", 2)
+    idle(monkeypatch, 0)
+    ending = threading.Event()
+    thread = survey.Survey(tmp_path, lambda: True, ending)
+    thread.start()
+    time.sleep(4.5)
+    assert taken == [False]
+    ending.set()
+    thread.join(timeout=5)
+
+
+def test_a_machine_that_cannot_be_measured_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "run", lambda *_, **__: None)
+    monkeypatch.setattr(survey, "QUIET", 1)
+    idle(monkeypatch, 1000)
     thread = survey.Survey(tmp_path, lambda: False, threading.Event())
     thread.start()
     thread.join(timeout=10)
-    assert taken == measured
+    assert thread.figures == {"measurable": False}

@@ -168,6 +168,17 @@ def test_a_machine_that_is_being_measured(alice_client: Client, broker: redis.Re
     assert "Not known" in shown
 
 
+@pytest.mark.parametrize("about", [{"engines": ("vllm",)}, {"machine": {"measurable": False}}])
+def test_a_machine_that_is_never_measured(
+    alice_client: Client, broker: redis.Redis, about: dict[str, Any]
+) -> None:
+    """Nobody waits for what does not come."""
+    Worker(broker, **about)
+    shown = page(alice_client, ADD)
+    assert "is being measured" not in shown
+    assert "Not known" in shown
+
+
 def test_looking_again_asks_for_the_same(alice_client: Client, broker: redis.Redis) -> None:
     """What is chosen comes along with each look: an address that had it as well would grow."""
     Worker(broker)

@@ -26,12 +26,13 @@ VARIANT = Variant("Q4_K_M", "gguf", (GGUF,), Shapes("llama", 135_000_000))
 
 
 class Worker:
-    """`name` as the board knows it."""
+    """`name` as the board knows it; `about` is what else it says of itself."""
 
-    def __init__(self, broker: redis.Redis, name: str = "box-1") -> None:
+    def __init__(self, broker: redis.Redis, name: str = "box-1", **about: Any) -> None:
         self.broker = broker
         self.name = name
-        board.greet(broker, WorkerState(name, "box", 1, "", 2, 8 << 30, 4 << 30))
+        about = {"engines": ("llamacpp",), **about}
+        board.greet(broker, WorkerState(name, "box", 1, "", 2, 8 << 30, 4 << 30, **about))
 
     def take(self) -> Claim:
         found = ledger.claim(self.broker, self.name, f"{self.name}/1", 60_000, KINDS)
