@@ -18,7 +18,6 @@ from chatsite.supervisor import sockets
 from inference import stream
 from inference.client import QUEUE, RING
 from inference.contract import Message, Request, Sampling
-from inference.library import measure
 from inference.settings import broker_url
 from tests.benchmarks.measuring import NAME, spec
 from tests.live import Site
@@ -119,9 +118,6 @@ def running_site(**settings: int) -> Iterator[Site]:
     """A product of its own with one account; `settings` are those of the starter model."""
     site = Site(CHATSITE_ECHO_MODEL="")
     try:
-        # As on every machine that has run it for a while; else a worker without an engine measures
-        # the machine after five minutes, in the middle of somebody's round.
-        measure.run(site.data)
         site.start()
         site.person("alice")
         site.shell(RESIZE, NAME=NAME, SETTINGS=json.dumps(settings))

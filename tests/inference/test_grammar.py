@@ -7,6 +7,7 @@ import os
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 
 from inference.contract import Shape
@@ -226,7 +227,6 @@ def test_a_complete_answer_can_only_end(smol: Writer) -> None:
     assert len(allowed)
     assert all(smol.ends(int(token)) for token in allowed)
     grammar.accept(eos)
-    grammar.close()
 
 
 def test_a_resumed_answer_goes_on_where_it_was(smol: Writer) -> None:
@@ -260,6 +260,28 @@ def test_a_choice_that_takes_too_long_is_an_error(smol: Writer) -> None:
     grammar = grammars.Grammar("root ::= [a-z]*", smol.vocab, smol.size, limit=1e-6)
     with pytest.raises(GrammarTooComplexError):
         grammar.mask(smol.ids)
+
+
+@pytest.mark.parametrize(
+    ("looks", "refused"),
+    [([0.02, 0, 0.02, 0], False), ([0.02, 0.02], True), ([0.6], True)],
+    ids=["now and then", "twice", "far too long"],
+)
+def test_a_moment_that_was_another_s_is_no_choice_that_takes_too_long(
+    smol: Writer, monkeypatch: pytest.MonkeyPatch, looks: list[float], refused: bool
+) -> None:
+    """The clock of a thread runs on where the machine is another's."""
+    grammar = smol.open('root ::= "a"*')
+    moments = [moment for each in looks for moment in (0.0, each)]
+    monkeypatch.setattr(time, "thread_time", lambda: moments.pop(0))
+    tokens = np.array(smol.tokenize("a"), dtype=np.int32)
+    try:
+        for _ in looks:
+            grammar.mask(tokens)
+    except GrammarTooComplexError:
+        assert refused
+    else:
+        assert not refused
 
 
 def test_what_was_tried_is_remembered(smol: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
