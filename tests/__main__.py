@@ -58,6 +58,8 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"There is no {', '.join(sorted(unknown))}. There are: {', '.join([*GATES, *LANES])}")
         return 2
+    # Hundreds of processes are started: none compiles anew what another has compiled.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     began = time.monotonic()
     missing = lacking()
     results = gates([name for name in GATES if not wanted or name in wanted])

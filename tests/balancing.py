@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 
+from tests.lacking import lack
 from tests.live import free_port
 
 
@@ -96,15 +97,15 @@ http {{
 """
 
 
-def nginx() -> str | None:
-    return shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+def nginx() -> str:
+    found = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+    return found or lack("nginx is not installed.")
 
 
 @contextmanager
 def behind_nginx(ports: Sequence[int], proto: str = "http") -> Iterator[int]:
     """Its port. `proto` is what it says of how visitors come."""
     program, port = nginx(), free_port()
-    assert program is not None
     with tempfile.TemporaryDirectory(prefix="chatsite-nginx-") as home:
         servers = " ".join(f"server 127.0.0.1:{each} max_fails=0;" for each in ports)
         file = Path(home) / "nginx.conf"

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests.certificates import Certificate
+from tests.lacking import lack
 
 # Every character that means something in a URL.
 PASSWORD = "p@ss/w:rd#?&%20+=ü"
@@ -30,6 +31,11 @@ def binaries() -> Path | None:
         return found[-1]
     on_path = shutil.which("initdb")
     return Path(on_path).resolve().parent if on_path else None
+
+
+def needed() -> Path:
+    """The same for a test that has to have it."""
+    return binaries() or lack("PostgreSQL's server is not installed.")
 
 
 @contextmanager

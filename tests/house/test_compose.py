@@ -25,6 +25,7 @@ from chatsite.supervisor import broker
 from tests.house import composed
 from tests.house.sources import ROOT
 from tests.house.sources import ours as our_files
+from tests.lacking import lack
 
 VENDOR = ROOT / "tests" / "house" / "vendor"
 SETTING = re.compile(r"CHATSITE_[A-Z_]*[A-Z]")
@@ -126,7 +127,7 @@ def test_the_secrets_are_made_by_one_command_and_never_made_anew(tmp_path: Path)
 
 def make_secrets(folder: Path) -> None:
     if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+        lack("openssl is not installed.")
     (folder / "docker").mkdir(exist_ok=True)
     shutil.copy(ROOT / "docker" / "secrets.sh", folder / "docker")
     command = ["docker/secrets.sh", "--tls", "chat.office.lan"]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.house import composed
 from tests.house.sources import ROOT
-from tests.running.asking import lack
+from tests.lacking import lack
 
 COMPILERS = ("cc", "gcc", "c++", "g++", "clang", "cmake", "ninja")
 

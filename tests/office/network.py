@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from tests.running.asking import lack
+from tests.lacking import lack
 
 # Between private networks that people use; each run of tests has a block of its own in it.
 BLOCK = "10.213"

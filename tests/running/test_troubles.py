@@ -17,8 +17,8 @@ import pytest
 
 from chatsite.supervisor import sockets
 from inference.engines.weights import locate
+from tests.lacking import lack
 from tests.live import ROOT, Person, Site
-from tests.running.asking import lack
 from tests.running.reader import Reader
 from tests.running.talking import STARTER, Logged, Said, log_position, read_log, say
 

@@ -83,9 +83,7 @@ class Office:
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("PostgreSQL's server is not installed")
+    folder = postgres.needed()
     redis_port, postgres_port = free_port(), free_port()
     with brokers.server(redis_port), postgres.office(folder, postgres_port) as database:
         first = Site(
@@ -245,7 +243,6 @@ def test_calls_are_shared_out(office: Office) -> None:
             assert answer.choices[0].message.content == f"number {number}"
 
 
-@pytest.mark.skipif(balancing.nginx() is None, reason="nginx is not installed")
 def test_behind_nginx(office: Office) -> None:
     with balancing.behind_nginx([office.first.port, office.second.port]) as port:
         visitors = office.alice(Front(office.first, port))
@@ -259,7 +256,6 @@ def test_behind_nginx(office: Office) -> None:
             check(reader, STORY)
 
 
-@pytest.mark.skipif(balancing.nginx() is None, reason="nginx is not installed")
 def test_https_ends_at_nginx(office: Office) -> None:
     """What the proxy says of how the visitor came decides of his cookies."""
     ports = [office.first.port, office.second.port]

@@ -15,8 +15,8 @@ import pytest
 import redis
 
 from chatsite.supervisor import sockets
+from tests.lacking import lack
 from tests.live import ROOT, Site
-from tests.running.asking import lack
 from tests.workers import Worker
 
 pytestmark = pytest.mark.live

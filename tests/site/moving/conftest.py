@@ -46,9 +46,7 @@ def old(template: Path, tmp_path: Path) -> Old:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("PostgreSQL's server is not installed")
+    folder = postgres.needed()
     with postgres.server(folder) as url:
         yield url
 

@@ -23,9 +23,7 @@ from tests.site.moving.test_moving import tables
 @pytest.fixture
 def own_server() -> Iterator[str]:
     """One that a test may hurt."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("PostgreSQL's server is not installed")
+    folder = postgres.needed()
     with postgres.server(folder) as url:
         yield url
 
@@ -85,9 +83,7 @@ def test_a_connection_that_is_cut(old: Old, own_server: str) -> None:
 
 def test_a_full_disk(old: Old) -> None:
     """A server that may write no file beyond 17 MB gets as far as with a full disk."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("PostgreSQL's server is not installed")
+    folder = postgres.needed()
     swell(old)
     before = old.digest
     with postgres.server(folder, largest=17 << 20) as target:
