@@ -52,6 +52,13 @@ def set_hub(window: Window, hub: Hub) -> None:
     expect(page.get_by_text("Saved.")).to_be_visible()
 
 
+def unmeasured(new_site: Callable[..., Site]) -> Site:
+    """A site whose machine nobody has measured: its page waits until the worker has."""
+    product = new_site(CHATSITE_ECHO_MODEL="", start=False)
+    shutil.rmtree(product.data / "engine")
+    return product.start()
+
+
 def find(window: Window, typed: str) -> None:
     page = window.open("/settings/models").page
     page.get_by_role("link", name="Add a model").click()
@@ -61,10 +68,7 @@ def find(window: Window, typed: str) -> None:
 
 
 def test_it_works(blank: Enter, new_site: Callable[..., Site], hub: Hub) -> None:
-    product = new_site(CHATSITE_ECHO_MODEL="", start=False)
-    # A machine that nobody has measured: the page waits until the worker has.
-    shutil.rmtree(product.data / "engine")
-    product.start()
+    product = unmeasured(new_site)
     window = blank(product=product)
     page = window.page
     set_up(window)

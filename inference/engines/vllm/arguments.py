@@ -12,8 +12,9 @@ from inference.contract import ModelSpec
 from inference.engines.base import Setup
 from inference.hardware import vllm_on_processor
 
-# What vLLM's own sampling does not do, as vLLM looks it up.
+# Our parts inside vLLM on a processor, as it looks them up.
 HABITS = "inference.engines.vllm.processor:Habits"
+WORKER = "inference.engines.vllm.worker.Worker"
 # Answers at once where nobody planned.
 SLOTS = 32
 # Each token's likeliest ones that may be asked for.
@@ -88,7 +89,7 @@ def arguments(path: Path, spec: ModelSpec, setup: Setup) -> dict[str, Any]:
         "disable_log_stats": True,
         "language_model_only": True,
         "structured_outputs_config": {"backend": "xgrammar"},
-        **({"logits_processors": [HABITS]} if has_habits() else {}),
+        **({"logits_processors": [HABITS], "worker_cls": WORKER} if has_habits() else {}),
         **_memory(settings, setup),
         **_parallel(settings),
         **_kernels(settings),

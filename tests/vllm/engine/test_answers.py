@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inference.contract import Message, Progress, Sampling
-from tests.vllm.engine.driving import CONTEXT, FRANCE, GREEDY, SEA, SLOTS, Driver
+from tests.vllm.engine.driving import CONTEXT, FRANCE, GREEDY, SEA, SLOTS, STEP, Driver
 
 HOT = Sampling(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, max_tokens=24)
 TALE = (Message("user", "Tell me a long story."),)
@@ -110,6 +110,17 @@ def test_typical_sampling_keeps_what_is_as_likely_as_expected(tiny: Driver) -> N
     said = [each.text for each in tiny.run(*(tiny.job(each) for each in free + bound + bound))]
     assert said[:3] != said[3:6]
     assert said[3:6] == said[6:]
+
+
+def test_a_prompt_of_several_steps_draws_as_one_that_is_known(tiny: Driver) -> None:
+    """What is computed for it before it is read to its end draws nothing."""
+    drawn = replace(GREEDY, temperature=1.0, seed=7)
+    story = (Message("user", "Of ships and of the sea. " * (2 * STEP // 7) + "Go on."),)
+    first = tiny.job(drawn, story, user="reader")
+    told = tiny.run(first, *(tiny.job(drawn, user=f"u{n}") for n in range(4)))
+    assert told[0].end.reason == "length"
+    assert told[0].end.stats["prompt_tokens"] > 2 * STEP
+    assert tiny.ask(drawn, story, user="reader").tokens == told[0].tokens
 
 
 def test_penalties_end_repetition(tiny: Driver) -> None:
