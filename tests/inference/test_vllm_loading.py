@@ -53,7 +53,14 @@ def test_the_plan_is_followed() -> None:
     assert (told["max_num_seqs"], told["max_model_len"]) == (10, 2048)
     assert told["kv_cache_memory_bytes"] == 99
     assert told["enforce_eager"] is True
+    assert told["max_num_batched_tokens"] == 512
     assert (told["logits_processors"], told["worker_cls"]) == ([HABITS], WORKER)
+
+
+@pytest.mark.usefixtures("processor")
+def test_a_step_has_room_for_everybody() -> None:
+    assert chosen(Setup(slots=800))["max_num_batched_tokens"] == 1000
+    assert chosen(max_num_batched_tokens=64)["max_num_batched_tokens"] == 64
 
 
 def test_code_beside_weights_is_never_run() -> None:
@@ -64,7 +71,7 @@ def test_code_beside_weights_is_never_run() -> None:
 
 def test_on_cards_what_is_not_written_for_them_is_left_out() -> None:
     told = chosen(tensor_parallel_size=2, data_parallel_size=1, gpu_memory_utilization=0.5)
-    assert not {"logits_processors", "worker_cls"} & told.keys()
+    assert not {"logits_processors", "worker_cls", "max_num_batched_tokens"} & told.keys()
     assert (told["tensor_parallel_size"], told["gpu_memory_utilization"]) == (2, 0.5)
     assert "data_parallel_size" not in told
     assert (told["max_model_len"], told["enforce_eager"]) == (-1, False)

@@ -21,6 +21,9 @@ SLOTS = 32
 LOGPROBS = 20
 # Of the graphics memory, what vLLM takes where the admin says nothing.
 SHARE = 0.9
+# Tokens of one step on a processor, which computes no faster with more: with vLLM's 2,048 a large
+# model's first long prompt would look like an engine that hangs, and everybody would wait for it.
+STEP = 512
 DTYPES = {"auto", "bfloat16", "float16", "float32"}
 # Ray: where a model spans machines.
 BACKENDS = {"mp", "ray"}
@@ -91,6 +94,7 @@ def arguments(path: Path, spec: ModelSpec, setup: Setup) -> dict[str, Any]:
         "structured_outputs_config": {"backend": "xgrammar"},
         **({"logits_processors": [HABITS], "worker_cls": WORKER} if has_habits() else {}),
         **_memory(settings, setup),
+        **_step(settings, jobs(slots(spec, setup))),
         **_parallel(settings),
         **_kernels(settings),
     }
@@ -106,9 +110,13 @@ def _memory(settings: Mapping[str, Any], setup: Setup) -> dict[str, Any]:
     if not isinstance(share, int | float) or not 0 < share <= 1:
         share = SHARE
     chosen["gpu_memory_utilization"] = float(share)
-    if batched := _size(settings.get("max_num_batched_tokens")):
-        chosen["max_num_batched_tokens"] = batched
     return chosen
+
+
+def _step(settings: Mapping[str, Any], seats: int) -> dict[str, Any]:
+    usual = max(STEP, seats) if vllm_on_processor() else 0
+    batched = _size(settings.get("max_num_batched_tokens")) or usual
+    return {"max_num_batched_tokens": batched} if batched else {}
 
 
 def _parallel(settings: Mapping[str, Any]) -> dict[str, Any]:
