@@ -12,9 +12,9 @@ from typing import Any
 from inference.hardware import Idleness
 from inference.library import measure
 
-# Seconds in which nothing works here, neither an engine nor anything else: whoever starts a site
-# wants an answer first, and a busy processor gives figures that are too low.
-QUIET = 20
+# Seconds in which nothing works here: whoever starts a site wants an answer first, and a busy
+# processor gives figures that are too low. Longer where an engine is loaded, which somebody uses.
+QUIET, SILENT = 20, 60
 # Where it is not so quiet for long, poor figures are better than none; they are taken again when
 # it is. First where an engine's speed would not be halved by it, then wherever: it is done once.
 LATE, LATEST = 60, 120
@@ -37,16 +37,16 @@ class Survey(threading.Thread):
     def run(self) -> None:
         self.figures = measure.known(self._data_dir) or {}
         idleness, processors = Idleness(), os.cpu_count() or 1
-        quiet = waited = 0
+        calm = waited = 0
         while not self.figures.get("quiet") and not self._ending.wait(1):
             free = idleness.look() / processors
             busy = self._busy()
-            quiet = quiet + 1 if free >= SHARE and not busy else 0
+            calm = calm + 1 if free >= SHARE else 0
             waited += 1
+            quiet = calm >= (SILENT if busy else QUIET)
             late = waited >= LATE and free >= LEAST and not busy
-            poor = not self.figures and (late or waited >= LATEST)
-            if quiet >= QUIET or poor:
-                found = measure.run(self._data_dir, quiet=quiet >= QUIET)
+            if quiet or (not self.figures and (late or waited >= LATEST)):
+                found = measure.run(self._data_dir, quiet=quiet)
                 if found is None:
                     self.figures = self.figures or {"measurable": False}
                     return

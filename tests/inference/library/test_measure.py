@@ -116,6 +116,17 @@ def test_in_the_end_it_is_measured_beside_anything(
     thread.join(timeout=5)
 
 
+def test_an_engine_that_nobody_asks_is_no_reason_to_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
+) -> None:
+    monkeypatch.setattr(survey, "SILENT", 2)
+    idle(monkeypatch, 1000)
+    thread = survey.Survey(tmp_path, lambda: True, threading.Event())
+    thread.start()
+    thread.join(timeout=10)
+    assert taken == [True]
+
+
 def test_a_machine_that_cannot_be_measured_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
