@@ -49,7 +49,7 @@ LANES = {
 }
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
 # More than these are no accident.
-SECOND_TRIES = 4
+SECOND_TRIES = 3
 NEEDED = ("chromium", "msgfmt", "npx", "openssl", "xgettext")
 
 

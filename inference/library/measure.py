@@ -72,10 +72,11 @@ def run(data_dir: Path, *, quiet: bool = True) -> dict[str, Any] | None:
 def keep(data_dir: Path, figures: dict[str, Any]) -> dict[str, Any]:
     """They are this processor's, with this build. As they are kept."""
     found = {**figures, "mark": _mark()}
-    _file(data_dir).parent.mkdir(parents=True, exist_ok=True)
-    draft = _file(data_dir).with_suffix(f".{os.getpid()}")
+    file = _file(data_dir)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(found, indent=1))
-    draft.replace(_file(data_dir))
+    draft.replace(file)
     return found
 
 

@@ -117,10 +117,10 @@ def test_a_long_conversation_opens_at_once(
     """As soon as a short one: a time alone would be the machine's."""
     took: dict[int, list[float]] = {LENGTH: [], SHORT: []}
     for _ in range(5):
-        for length, conversation in ((SHORT, short), (LENGTH, long)):
+        for length, key in ((SHORT, short), (LENGTH, long)):
             window = fresh()
             window.page.add_init_script(RENDERED)
-            window.open(f"/chat/{conversation}/")
+            window.open(f"/chat/{key}/")
             last = window.answers.last.locator(".answer strong").first
             expect(last).to_have_text(str(length - 1))
             took[length].append(window.page.evaluate("window.rendered") / 1000)

@@ -112,13 +112,13 @@ def test_no_token_of_a_prompt_is_computed_alone(
 
     monkeypatch.setattr(engine.model, "decode", watched)
     few = replace(GREEDY, max_tokens=4)
-    for size in range(40, 60, 3):
+    for size in range(40, 60):
         for number in range(3):
             message = Message("user", f"{size} " + "sea " * (size + number))
             engine.add(job(f"{size}-{number}", few, messages=[message], user=f"user{number}"))
         while engine.busy():
             engine.step()
-    assert sum(read.values()) > 1000
+    assert sum(read.values()) > 3000
     assert not alone
 
 

@@ -17,11 +17,11 @@ class Worker(CPUWorker):
         # Where there is Triton, another runner computes, which draws without generators.
         if self.use_v2_model_runner:
             return super().sample_tokens(grammar_output)
-        generators = self.model_runner.input_batch.generators
-        unread = self.model_runner.discard_request_mask.np[: self.model_runner.input_batch.num_reqs]
-        drawing = [row for row in unread.nonzero()[0].tolist() if row in generators]
+        batch = self.model_runner.input_batch
+        generators = batch.generators
+        unread = self.model_runner.discard_request_mask.np[: batch.num_reqs].nonzero()[0].tolist()
         # What is forgotten may as well be drawn by the generator that is everybody's.
-        aside = {row: generators.pop(row) for row in drawing}
+        aside = {row: generators.pop(row) for row in unread if row in generators}
         try:
             return super().sample_tokens(grammar_output)
         finally:

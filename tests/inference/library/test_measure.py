@@ -78,28 +78,36 @@ def test_it_waits_until_no_engine_works(
     assert taken == [True]
 
 
-@pytest.mark.parametrize(
-    ("free", "busy", "measured"),
-    [(0.5, False, [False, True]), (0, False, [True]), (0.5, True, [])],
-)
+@pytest.mark.parametrize(("free", "measured"), [(0.5, [False, True]), (0, [True])])
 def test_on_a_busy_machine_it_is_measured_once_more(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     taken: list[bool],
     free: float,
-    busy: bool,
     measured: list[bool],
 ) -> None:
-    """Poor figures first; none yet beside programs that leave nothing free, or an engine."""
+    """Poor figures first; none beside programs that leave nothing free."""
     monkeypatch.setattr(survey, "LATE", 1)
     some = free * (os.cpu_count() or 1)
     idle(monkeypatch, some, some, some, 1000)
-    ending = threading.Event()
-    thread = survey.Survey(tmp_path, lambda: busy, ending)
+    thread = survey.Survey(tmp_path, lambda: False, threading.Event())
     thread.start()
-    thread.join(timeout=5)
-    ending.set()
+    thread.join(timeout=10)
     assert taken == measured
+
+
+def test_not_yet_beside_an_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
+) -> None:
+    monkeypatch.setattr(survey, "LATE", 1)
+    idle(monkeypatch, 0.5 * (os.cpu_count() or 1))
+    ending = threading.Event()
+    thread = survey.Survey(tmp_path, lambda: True, ending)
+    thread.start()
+    time.sleep(2.5)
+    ending.set()
+    thread.join(timeout=5)
+    assert taken == []
 
 
 def test_in_the_end_it_is_measured_beside_anything(
